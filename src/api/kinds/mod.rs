@@ -1,0 +1,115 @@
+//! The kinds table: one row per kind and version, each made by the kind's own file.
+
+pub mod core;
+
+use std::any::TypeId;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use super::kind::Kind;
+use super::object::ApiType;
+
+/// The rows, in the order in which discovery lists them.
+const TABLE: &[fn() -> Kind] = &[core::config_map::kind];
+
+static BUILTIN: LazyLock<Arc<Rows>> = LazyLock::new(|| Arc::new(Rows::new(TABLE.iter().map(|row| Arc::new(row())))));
+
+#[derive(Clone, Debug)]
+struct Rows {
+    all: Vec<Arc<Kind>>,
+    /// By group, version and plural.
+    by_resource: BTreeMap<(String, String, String), Arc<Kind>>,
+    /// By group, version and kind.
+    by_kind: BTreeMap<(String, String, String), Arc<Kind>>,
+    /// By type. Never iterated.
+    by_type: HashMap<TypeId, Arc<Kind>>,
+}
+
+impl Rows {
+    fn new(rows: impl IntoIterator<Item = Arc<Kind>>) -> Self {
+        let mut table =
+            Self { all: Vec::new(), by_resource: BTreeMap::new(), by_kind: BTreeMap::new(), by_type: HashMap::new() };
+        for kind in rows {
+            let group = || (kind.group.clone(), kind.version.clone());
+            let ((g, v), (g2, v2)) = (group(), group());
+            table.by_resource.insert((g, v, kind.plural.clone()), Arc::clone(&kind));
+            table.by_kind.insert((g2, v2, kind.kind.clone()), Arc::clone(&kind));
+            table.by_type.insert(kind.body_type(), Arc::clone(&kind));
+            table.all.push(kind);
+        }
+        table
+    }
+}
+
+impl Kind {
+    /// The row of the built-in kind `K`.
+    ///
+    /// # Panics
+    /// Where there is none; there is one for every listable kind of the stable groups.
+    pub fn of<K: ApiType>() -> Arc<Self> {
+        BUILTIN
+            .by_type
+            .get(&TypeId::of::<K>())
+            .map(Arc::clone)
+            .unwrap_or_else(|| panic!("no row for {} {} in the kinds table", K::API_VERSION, K::KIND))
+    }
+}
+
+/// The kinds that a server serves: the built-in ones, and those added while it runs (custom resources).
+/// Clones share one table.
+#[derive(Clone, Debug)]
+pub struct Kinds(Arc<RwLock<Arc<Rows>>>);
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self::builtin()
+    }
+}
+
+impl Kinds {
+    /// A table of the built-in kinds.
+    pub fn builtin() -> Self {
+        Self(Arc::new(RwLock::new(Arc::clone(&BUILTIN))))
+    }
+
+    fn rows(&self) -> Arc<Rows> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Every kind, in the order of discovery.
+    pub fn all(&self) -> Vec<Arc<Kind>> {
+        self.rows().all.clone()
+    }
+
+    /// The kind served under that group, version and plural.
+    pub fn by_resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Kind>> {
+        self.rows().by_resource.get(&(group.to_owned(), version.to_owned(), plural.to_owned())).cloned()
+    }
+
+    /// The kind of that group, version and name.
+    pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<Arc<Kind>> {
+        self.rows().by_kind.get(&(group.to_owned(), version.to_owned(), kind.to_owned())).cloned()
+    }
+
+    /// The kind of that name in `apiVersion` form: `apps/v1` and `Deployment`.
+    pub fn by_api_version(&self, api_version: &str, kind: &str) -> Option<Arc<Kind>> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        self.by_kind(group, version, kind)
+    }
+
+    /// Adds a kind, or replaces the one of the same group, version and plural.
+    pub fn add(&self, kind: Kind) -> Arc<Kind> {
+        let kind = Arc::new(kind);
+        let mut rows = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let others = rows.all.iter().filter(|row| **row != kind).cloned();
+        *rows = Arc::new(Rows::new(others.chain([Arc::clone(&kind)])));
+        kind
+    }
+
+    /// Removes the kind served under that group, version and plural.
+    pub fn remove(&self, group: &str, version: &str, plural: &str) {
+        let mut rows = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let gone = |row: &Arc<Kind>| row.group == group && row.version == version && row.plural == plural;
+        *rows = Arc::new(Rows::new(rows.all.iter().filter(|row| !gone(row)).cloned()));
+    }
+}

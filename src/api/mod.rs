@@ -1,0 +1,40 @@
+//! The object model, and the contracts between the parts.
+//!
+//! Everything else in the crate depends on this module, and it on nothing but [`crate::clock`] and
+//! [`crate::random`]. The types of the objects themselves are `k8s-openapi`'s.
+
+mod admission;
+mod backend;
+pub mod decode;
+pub mod field;
+mod key;
+mod kind;
+pub mod kinds;
+mod node_endpoint;
+mod object;
+pub mod selector;
+mod status;
+mod strategy;
+mod table;
+mod verb;
+mod watch;
+
+pub use self::admission::{Admission, Operation, Review};
+pub use self::backend::{Backend, Call, Deleted, List, Target, User};
+pub use self::field::{FieldError, FieldErrors};
+pub use self::key::{Key, Revision};
+pub use self::kind::{ALL_VERBS, Conversion, GroupKind, GroupResource, Kind, Subresource};
+pub use self::kinds::Kinds;
+pub use self::node_endpoint::{
+    ByteStream, Connect, Connection, ExecOptions, ExecSession, LogOptions, NodeDirectory, NodeEndpoint, Output, PodRef,
+    TerminalSize,
+};
+pub use self::object::{ApiType, Body, Draft, Dynamic, Object, WrongKind};
+pub use self::status::{ApiError, Reason};
+pub use self::strategy::{AnyStrategy, NameRule, ScaleView, Strategy, Surroundings};
+pub use self::table::{Cell, Column, human_duration};
+pub use self::verb::{
+    Consistency, DeleteOptions, FieldValidation, GetOptions, ListOptions, Patch, Propagation, WatchOptions,
+    WriteOptions,
+};
+pub use self::watch::{WatchEvent, WatchStream};

@@ -1,0 +1,6 @@
+//! Kubernetes as a library: a whole cluster in a process, every part replaceable.
+
+pub mod api;
+pub mod clock;
+pub mod random;
+pub mod store;
