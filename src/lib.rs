@@ -1,6 +1,7 @@
 //! Kubernetes as a library: a whole cluster in a process, every part replaceable.
 
 pub mod api;
+pub mod client;
 pub mod clock;
 pub mod random;
 pub mod store;

@@ -30,6 +30,7 @@ pub use self::node_endpoint::{
     TerminalSize,
 };
 pub use self::object::{ApiType, Body, Draft, Dynamic, Object, WrongKind};
+pub use self::selector::{FieldSelector, LabelSelector};
 pub use self::status::{ApiError, Reason};
 pub use self::strategy::{AnyStrategy, NameRule, ScaleView, Strategy, Surroundings};
 pub use self::table::{Cell, Column, human_duration};
