@@ -12,6 +12,7 @@ mod kind;
 pub mod kinds;
 mod node_endpoint;
 mod object;
+pub mod rules;
 pub mod selector;
 mod status;
 mod strategy;
