@@ -12,6 +12,7 @@ mod kind;
 pub mod kinds;
 mod node_endpoint;
 mod object;
+mod quantity;
 pub mod rules;
 pub mod selector;
 mod status;
@@ -31,6 +32,7 @@ pub use self::node_endpoint::{
     TerminalSize,
 };
 pub use self::object::{ApiType, Body, Draft, Dynamic, Object, WrongKind};
+pub use self::quantity::{Format, ParseQuantityError, Quantity};
 pub use self::selector::{FieldSelector, LabelSelector};
 pub use self::status::{ApiError, Reason};
 pub use self::strategy::{AnyStrategy, NameRule, ScaleView, Strategy, Surroundings};

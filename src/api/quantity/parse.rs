@@ -1,0 +1,139 @@
+//! Reading amounts.
+
+use std::str::FromStr;
+
+use super::{Format, LIMIT, NANO, Quantity};
+
+/// Why a text is no amount, in upstream's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseQuantityError {
+    /// The text does not have the form of one.
+    #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
+    Format,
+    /// The suffix is none that exists.
+    #[error("unable to parse quantity's suffix")]
+    Suffix,
+}
+
+/// The largest amount with a binary suffix: 2^63-1.
+const BINARY_LIMIT: i128 = i64::MAX as i128 * NANO;
+
+/// The parts of a text: `-1.5e3` is negative, `1`, `5` and `e3`.
+struct Parts<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    suffix: &'a str,
+}
+
+/// What a suffix stands for: a power of ten or of 1024.
+enum Scale {
+    Ten(i32),
+    Binary(u32),
+}
+
+/// The leading characters that `wanted` takes, and the rest.
+fn span(text: &str, wanted: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !wanted(c)).unwrap_or(text.len()))
+}
+
+fn split(text: &str) -> Result<Parts<'_>, ParseQuantityError> {
+    let is_digit = |c: char| c.is_ascii_digit();
+    if text.is_empty() {
+        return Err(ParseQuantityError::Format);
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (whole, rest) = span(unsigned, is_digit);
+    let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), |rest| span(rest, is_digit));
+    let (_, exponent) = span(suffix, |c| "eEinumkKMGTP".contains(c));
+    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    if !digits.chars().all(is_digit) {
+        return Err(ParseQuantityError::Format);
+    }
+    Ok(Parts { negative: text.starts_with('-'), whole, fraction, suffix })
+}
+
+fn scale(suffix: &str) -> Option<(Scale, Format)> {
+    let decimal = |exponent| Some((Scale::Ten(exponent), Format::DecimalSi));
+    let binary = |power| Some((Scale::Binary(power), Format::BinarySi));
+    match suffix {
+        "n" => decimal(-9),
+        "u" => decimal(-6),
+        "m" => decimal(-3),
+        "" => decimal(0),
+        "k" => decimal(3),
+        "M" => decimal(6),
+        "G" => decimal(9),
+        "T" => decimal(12),
+        "P" => decimal(15),
+        "E" => decimal(18),
+        "Ki" => binary(1),
+        "Mi" => binary(2),
+        "Gi" => binary(3),
+        "Ti" => binary(4),
+        "Pi" => binary(5),
+        "Ei" => binary(6),
+        _ => {
+            let exponent: i64 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
+            // Past these bounds every number is nothing or too large, so that the exact exponent is idle.
+            let exponent = exponent.clamp(i64::from(i32::MIN / 2), i64::from(i32::MAX / 2));
+            Some((Scale::Ten(i32::try_from(exponent).ok()?), Format::DecimalExponent))
+        }
+    }
+}
+
+/// Decimal digits, most significant first, times 1024.
+fn times_1024(digits: &mut Vec<u8>) {
+    let mut carry = 0u32;
+    for digit in digits.iter_mut().rev() {
+        carry += u32::from(*digit) * 1024;
+        *digit = (carry % 10) as u8;
+        carry /= 10;
+    }
+    while carry > 0 {
+        digits.insert(0, (carry % 10) as u8);
+        carry /= 10;
+    }
+}
+
+/// `digits` × 10^`shift`, up to [`LIMIT`], a fraction counting as one.
+fn scaled(digits: &[u8], shift: i64) -> i128 {
+    let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
+    let kept = usize::try_from(length.saturating_add(shift.min(0)).max(0)).unwrap_or(0);
+    let (whole, fraction) = digits.split_at(kept);
+    let append = |number: i128, digit: u8| number.saturating_mul(10).saturating_add(i128::from(digit)).min(LIMIT);
+    let mut number = whole.iter().fold(0, |number, digit| append(number, *digit));
+    if fraction.iter().any(|digit| *digit != 0) {
+        number += 1;
+    }
+    for _ in 0..shift {
+        if number == 0 || number == LIMIT {
+            break;
+        }
+        number = append(number, 0);
+    }
+    number.min(LIMIT)
+}
+
+impl FromStr for Quantity {
+    type Err = ParseQuantityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Parts { negative, whole, fraction, suffix } = split(text)?;
+        let (scale, mut format) = scale(suffix).ok_or(ParseQuantityError::Suffix)?;
+        let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|digit| digit - b'0').collect();
+        let mut shift = 9 - i64::try_from(fraction.len()).unwrap_or(i64::MAX);
+        match scale {
+            Scale::Ten(exponent) => shift = shift.saturating_add(i64::from(exponent)),
+            Scale::Binary(power) => (0..power).for_each(|_| times_1024(&mut digits)),
+        }
+        let mut nanos = scaled(&digits, shift);
+        if format == Format::BinarySi {
+            nanos = nanos.min(BINARY_LIMIT);
+            if 0 < nanos && nanos < NANO {
+                format = Format::DecimalSi;
+            }
+        }
+        Ok(Self::of(if negative { -nanos } else { nanos }, format))
+    }
+}
