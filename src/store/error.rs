@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::{ApiError, Key, Object, Reason, Revision};
+use crate::api::{ApiError, GroupResource, Key, Object, Reason, Revision};
 
 /// Why a store refuses.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -38,6 +38,14 @@ pub enum StoreError {
         /// The newest there is.
         current: Revision,
     },
+    /// The scope names a field that the store does not index.
+    #[error("{resource} are not indexed by {field}")]
+    NotIndexed {
+        /// The resource.
+        resource: GroupResource,
+        /// The field.
+        field: &'static str,
+    },
     /// The store cannot be reached, or its data cannot be read.
     #[error("the store failed to {operation}")]
     Failed {
@@ -61,7 +69,7 @@ impl From<StoreError> for ApiError {
             StoreError::Future { .. } => Self::new(Reason::Timeout, error.to_string())
                 .with_cause("ResourceVersionTooLarge", "", "Too large resource version")
                 .retry_after(std::time::Duration::from_secs(1)),
-            StoreError::Failed { .. } => Self::internal(&error),
+            StoreError::NotIndexed { .. } | StoreError::Failed { .. } => Self::internal(&error),
         }
     }
 }

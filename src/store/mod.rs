@@ -4,6 +4,9 @@
 //! bytes: a store in memory never serialises.
 
 mod error;
+mod memory;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 pub use self::error::StoreError;
+pub use self::memory::{Index, MemoryStore, MemoryStoreBuilder};
 use crate::api::{Draft, GroupResource, Key, Object, Revision};
 
 /// What a list or a watch covers: a resource, in one namespace or in all, perhaps only the objects with one
@@ -37,6 +41,13 @@ impl Scope {
     pub fn namespace(resource: GroupResource, namespace: &str) -> Self {
         let namespace = Some(namespace).filter(|name| !name.is_empty()).map(Arc::from);
         Self { resource, namespace, index: None }
+    }
+
+    /// Of these, the objects whose indexed `field` has that value.
+    #[must_use]
+    pub fn indexed(mut self, field: &'static str, value: impl Into<Arc<str>>) -> Self {
+        self.index = Some((field, value.into()));
+        self
     }
 }
 
@@ -136,7 +147,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Expired`] where the snapshot asked for is no longer kept, [`StoreError::Future`] where it
-    /// lies ahead.
+    /// lies ahead, [`StoreError::NotIndexed`] where the scope names a field that is not indexed.
     async fn list(&self, scope: &Scope, range: &Range) -> Result<Page, StoreError>;
 
     /// Writes, if what the write expects holds. Returns the new version (of a deletion: the last version,
@@ -146,10 +157,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// [`StoreError::Exists`], [`StoreError::NotFound`] or [`StoreError::Conflict`] where it does not hold.
     async fn commit(&self, write: Write) -> Result<Object, StoreError>;
 
-    /// The changes of `scope` after revision `after`.
+    /// The changes of `scope` after revision `after`; where that lies ahead, nothing until it is passed.
+    ///
+    /// A watch on an indexed value also yields the change that takes an object out of it: `previous` then has
+    /// the value and `object` has not.
     ///
     /// # Errors
-    /// [`StoreError::Expired`] where they are no longer all kept.
+    /// [`StoreError::Expired`] where they are no longer all kept, [`StoreError::NotIndexed`] where the scope
+    /// names a field that is not indexed.
     async fn watch(&self, scope: &Scope, after: Revision) -> Result<StoreWatch, StoreError>;
 
     /// The newest revision.
@@ -158,10 +173,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Where the store cannot be reached.
     async fn revision(&self) -> Result<Revision, StoreError>;
 
-    /// Forgets history up to and including `revision`: snapshots and watches from before it expire.
+    /// Forgets history up to and including `revision`: snapshots and watches from before it expire. The
+    /// snapshot of `revision` itself and a watch after it stay possible.
     ///
     /// # Errors
-    /// Where the store cannot be reached.
+    /// [`StoreError::Future`] where the revision lies ahead.
     async fn compact(&self, revision: Revision) -> Result<(), StoreError>;
 
     /// Whether a [`Scope`] of `resource` may name `field` as its index.

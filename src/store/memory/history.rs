@@ -1,0 +1,98 @@
+//! What the store remembers: recent changes, and the older snapshots that readers page through.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::snapshot::Snapshot;
+use crate::api::Revision;
+use crate::store::{Change, StoreError};
+
+/// How many older snapshots are kept for the next page.
+const VIEWS: usize = 16;
+
+/// All changes after `floor`, in order; at most `capacity` of them.
+#[derive(Debug)]
+pub(super) struct History {
+    changes: VecDeque<Arc<Change>>,
+    floor: Revision,
+    capacity: usize,
+}
+
+/// Snapshots that were read in part, or made by undoing changes. The least recently kept goes first.
+#[derive(Debug, Default)]
+pub(super) struct Views(VecDeque<Arc<Snapshot>>);
+
+// === impl History ===
+
+impl History {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { changes: VecDeque::new(), floor: Revision::ZERO, capacity }
+    }
+
+    pub(super) fn push(&mut self, change: Arc<Change>) {
+        if self.changes.len() == self.capacity {
+            self.drop_oldest();
+        }
+        self.changes.push_back(change);
+    }
+
+    /// The changes after `revision`.
+    pub(super) fn after(&self, revision: Revision) -> Result<Vec<Arc<Change>>, StoreError> {
+        Ok(self.changes.range(self.position(revision)?..).cloned().collect())
+    }
+
+    /// Of the next `count` changes after `revision`: those that `matches`, and the revision of the last looked at.
+    pub(super) fn scan(
+        &self,
+        revision: Revision,
+        count: usize,
+        matches: impl Fn(&Change) -> bool,
+    ) -> Result<(VecDeque<Arc<Change>>, Revision), StoreError> {
+        let start = self.position(revision)?;
+        let end = self.changes.len().min(start + count);
+        let found = self.changes.range(start..end).filter(|change| matches(change)).cloned().collect();
+        let last = if end > start { self.changes[end - 1].revision } else { revision };
+        Ok((found, last))
+    }
+
+    /// Forgets the changes up to and including `revision`.
+    pub(super) fn forget(&mut self, revision: Revision) {
+        while self.changes.front().is_some_and(|change| change.revision <= revision) {
+            self.drop_oldest();
+        }
+        self.floor = self.floor.max(revision);
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(change) = self.changes.pop_front() {
+            self.floor = change.revision;
+        }
+    }
+
+    fn position(&self, revision: Revision) -> Result<usize, StoreError> {
+        if revision < self.floor {
+            return Err(StoreError::Expired { asked: revision, oldest: self.floor });
+        }
+        Ok(self.changes.partition_point(|change| change.revision <= revision))
+    }
+}
+
+// === impl Views ===
+
+impl Views {
+    pub(super) fn get(&self, revision: Revision) -> Option<Arc<Snapshot>> {
+        self.0.iter().find(|view| view.revision() == revision).cloned()
+    }
+
+    pub(super) fn keep(&mut self, snapshot: Arc<Snapshot>) {
+        self.0.retain(|view| view.revision() != snapshot.revision());
+        if self.0.len() == VIEWS {
+            self.0.pop_front();
+        }
+        self.0.push_back(snapshot);
+    }
+
+    pub(super) fn forget(&mut self, revision: Revision) {
+        self.0.retain(|view| view.revision() >= revision);
+    }
+}

@@ -1,0 +1,321 @@
+//! [`MemoryStore`]: everything in memory, nothing serialised.
+//!
+//! The newest snapshot is a persistent map behind one pointer: a read takes the pointer and is done with
+//! locks, a write (one at a time) makes the next map, which shares all but a path with it. Recent changes are
+//! kept in a bounded [`history`]; older snapshots are made from it on demand, by undoing changes. Watchers
+//! pull: see [`dispatch`].
+
+mod dispatch;
+mod history;
+mod snapshot;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+
+use self::dispatch::{Channels, Watcher};
+use self::history::{History, Views};
+use self::snapshot::{Name, Snapshot};
+use super::{Change, Page, Range, Scope, Store, StoreError, StoreWatch, Write};
+use crate::api::{GroupResource, Key, Object, Revision};
+
+/// A field by which the objects of a resource can be listed and watched without looking at the others.
+#[derive(Clone, Debug)]
+pub struct Index {
+    /// The resource.
+    pub resource: GroupResource,
+    /// The field's name in selectors: `spec.nodeName`.
+    pub field: &'static str,
+    /// The field's value; `None` keeps the object out of the index.
+    pub value: fn(&Object) -> Option<&str>,
+}
+
+impl Index {
+    /// Pods by `spec.nodeName`; empty for those that have no node yet.
+    pub fn pods_by_node() -> Self {
+        fn node(object: &Object) -> Option<&str> {
+            let pod = object.as_typed::<Pod>()?;
+            Some(pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default())
+        }
+        Self { resource: GroupResource::new("", "pods"), field: "spec.nodeName", value: node }
+    }
+}
+
+/// How a [`MemoryStore`] is made.
+#[derive(Clone, Debug)]
+#[must_use = "call `build`"]
+pub struct MemoryStoreBuilder {
+    indexes: Vec<Index>,
+    history: usize,
+    queue: usize,
+    progress: Option<Duration>,
+}
+
+impl Default for MemoryStoreBuilder {
+    fn default() -> Self {
+        Self {
+            indexes: vec![Index::pods_by_node()],
+            history: 10_000,
+            queue: 1_000,
+            progress: Some(Duration::from_secs(60)),
+        }
+    }
+}
+
+impl MemoryStoreBuilder {
+    /// One more index. Pods are indexed by their node anyway.
+    pub fn index(mut self, index: Index) -> Self {
+        self.indexes.push(index);
+        self
+    }
+
+    /// How many changes are remembered (10 000), which is how far a watch or a snapshot can go back.
+    pub fn history(mut self, changes: usize) -> Self {
+        self.history = changes.max(1);
+        self
+    }
+
+    /// How many changes are kept at hand for the watchers of one scope (1 000). One that falls further behind
+    /// reads the history.
+    pub fn queue(mut self, changes: usize) -> Self {
+        self.queue = changes.max(1);
+        self
+    }
+
+    /// How long a watch is idle before it yields a [`Progress`](super::StoreEvent::Progress) (one minute);
+    /// `None`: it never does.
+    pub fn progress(mut self, idle: Option<Duration>) -> Self {
+        self.progress = idle;
+        self
+    }
+
+    /// An empty store.
+    pub fn build(self) -> MemoryStore {
+        MemoryStore(Arc::new(Inner {
+            writer: Mutex::new(Channels::new(self.queue)),
+            // As etcd, an empty store is at revision 1, so that no snapshot has the revision 0 that means
+            // "any" on the wire.
+            current: RwLock::new(Arc::new(Snapshot::empty(Revision::from(1), self.indexes.clone()))),
+            history: RwLock::new(History::new(self.history)),
+            views: Mutex::new(Views::default()),
+            dispatched: AtomicU64::new(1),
+            indexes: self.indexes,
+            progress: self.progress,
+        }))
+    }
+}
+
+/// A store in memory. Clones are handles to the same store.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use k8s_openapi::api::core::v1::ConfigMap;
+/// use orchestrion::api::{Draft, Revision};
+/// use orchestrion::store::{MemoryStore, Store, Write};
+///
+/// let store = MemoryStore::default();
+/// let mut map = ConfigMap::default();
+/// map.metadata.name = Some("settings".into());
+/// let stored = store.commit(Write::Create(Draft::new(map))).await.unwrap();
+/// assert_eq!(store.get(&stored.key()).await.unwrap(), Some(stored.clone()));
+/// assert_eq!(store.revision().await.unwrap(), stored.revision());
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore(Arc<Inner>);
+
+struct Inner {
+    /// The writer's lock: what it guards are the channels, what it orders are the writes.
+    writer: Mutex<Channels>,
+    current: RwLock<Arc<Snapshot>>,
+    history: RwLock<History>,
+    /// Older snapshots that were read recently.
+    views: Mutex<Views>,
+    /// Up to here, every change is in the channels of its watchers.
+    dispatched: AtomicU64,
+    indexes: Vec<Index>,
+    progress: Option<Duration>,
+}
+
+// === impl MemoryStore ===
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("revision", &self.0.snapshot().revision()).finish_non_exhaustive()
+    }
+}
+
+impl MemoryStore {
+    /// A builder with the usual settings.
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder::default()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn get(&self, key: &Key) -> Result<Option<Object>, StoreError> {
+        Ok(self.0.snapshot().get(key).cloned())
+    }
+
+    async fn list(&self, scope: &Scope, range: &Range) -> Result<Page, StoreError> {
+        self.0.check_index(scope)?;
+        let snapshot = match range.at {
+            Some(revision) => self.0.snapshot_at(revision)?,
+            None => self.0.snapshot(),
+        };
+        let page = snapshot.page(scope, range.after.as_ref().map(Name::of), range.limit);
+        if page.remaining > 0 {
+            lock(&self.0.views).keep(snapshot);
+        }
+        Ok(page)
+    }
+
+    async fn commit(&self, write: Write) -> Result<Object, StoreError> {
+        self.0.commit(write)
+    }
+
+    async fn watch(&self, scope: &Scope, after: Revision) -> Result<StoreWatch, StoreError> {
+        self.0.check_index(scope)?;
+        let watcher = Watcher::new(Arc::clone(&self.0), scope.clone(), after)?;
+        Ok(stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|event| (event, watcher)) }).boxed())
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        Ok(self.0.snapshot().revision())
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
+        let current = self.0.snapshot().revision();
+        if revision > current {
+            return Err(StoreError::Future { asked: revision, current });
+        }
+        write(&self.0.history).forget(revision);
+        lock(&self.0.views).forget(revision);
+        Ok(())
+    }
+
+    fn is_indexed(&self, resource: &GroupResource, field: &str) -> bool {
+        self.0.indexes.iter().any(|index| index.resource == *resource && index.field == field)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&read(&self.current))
+    }
+
+    fn check_index(&self, scope: &Scope) -> Result<(), StoreError> {
+        match scope.index {
+            Some((field, _)) if !self.indexes.iter().any(|i| i.field == field && i.resource == scope.resource) => {
+                Err(StoreError::NotIndexed { resource: scope.resource.clone(), field })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The snapshot of `revision`: kept from an earlier read, or the newest with the changes since undone.
+    fn snapshot_at(&self, revision: Revision) -> Result<Arc<Snapshot>, StoreError> {
+        let current = self.snapshot();
+        if revision > current.revision() {
+            return Err(StoreError::Future { asked: revision, current: current.revision() });
+        }
+        if revision == current.revision() {
+            return Ok(current);
+        }
+        let changes = read(&self.history).after(revision)?;
+        if let Some(kept) = lock(&self.views).get(revision) {
+            return Ok(kept);
+        }
+        let mut snapshot = Snapshot::clone(&current);
+        for change in changes.iter().rev().filter(|change| change.revision <= current.revision()) {
+            snapshot.put(&change.object.key(), change.previous.clone());
+        }
+        snapshot.set_revision(revision);
+        let snapshot = Arc::new(snapshot);
+        lock(&self.views).keep(Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+
+    fn commit(&self, action: Write) -> Result<Object, StoreError> {
+        let mut channels = lock(&self.writer);
+        let before = self.snapshot();
+        let revision = before.revision().next();
+        let (key, change) = change(&before, action, revision)?;
+        let object = change.object.clone();
+        let change = Arc::new(change);
+
+        let mut after = Snapshot::clone(&before);
+        after.put(&key, (!change.deleted).then(|| object.clone()));
+        after.set_revision(revision);
+        // First the snapshot, then the watchers: who learns of a change can read it.
+        *write(&self.current) = Arc::new(after);
+        write(&self.history).push(Arc::clone(&change));
+        let woken = channels.push(&key, &change, &self.indexes);
+        self.dispatched.store(revision.get(), Ordering::Release);
+        drop(channels);
+        for channel in woken {
+            channel.wake();
+        }
+        Ok(object)
+    }
+}
+
+/// What `write` changes, if what it expects holds.
+fn change(now: &Snapshot, write: Write, revision: Revision) -> Result<(Key, Change), StoreError> {
+    let expect = |key: &Key, expected: Revision| match now.get(key) {
+        None => Err(StoreError::NotFound(key.clone())),
+        Some(current) if current.revision() == expected => Ok(current.clone()),
+        Some(current) => Err(StoreError::Conflict { key: key.clone(), current: Box::new(current.clone()) }),
+    };
+    let (key, draft, previous, deleted) = match write {
+        Write::Create(draft) => {
+            let key = draft.key();
+            if now.get(&key).is_some() {
+                return Err(StoreError::Exists(key));
+            }
+            (key, draft, None, false)
+        }
+        Write::Update { object, expected } => {
+            let key = object.key();
+            let previous = expect(&key, expected)?;
+            (key, object, Some(previous), false)
+        }
+        Write::Delete { key, expected } => {
+            let previous = expect(&key, expected)?;
+            (key, previous.draft(), Some(previous), true)
+        }
+    };
+    Ok((key, Change { revision, object: draft.seal(revision), previous, deleted }))
+}
+
+// A panic while one of these locks is held leaves nothing half done that a reader could see, so poisoning is
+// of no use.
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
