@@ -4,4 +4,5 @@ pub mod api;
 pub mod client;
 pub mod clock;
 pub mod random;
+pub mod service;
 pub mod store;
