@@ -102,9 +102,11 @@ impl ServiceAllocator {
             return;
         }
         if spec.cluster_ip.as_deref().unwrap_or_default().is_empty() {
-            spec.cluster_ip = spec.cluster_ips.as_ref().and_then(|all| all.first().cloned()).or_else(|| {
-                old.filter(|old| wants_address(old)).and_then(|old| old.cluster_ip.clone())
-            });
+            spec.cluster_ip = spec
+                .cluster_ips
+                .as_ref()
+                .and_then(|all| all.first().cloned())
+                .or_else(|| old.filter(|old| wants_address(old)).and_then(|old| old.cluster_ip.clone()));
         }
         if spec.ip_family_policy.as_deref() == Some("RequireDualStack") {
             let policy = path.child("ipFamilyPolicy");
@@ -182,9 +184,8 @@ impl ServiceAllocator {
             let item = list.index(index);
             let field = item.child("nodePort");
             let Some(number) = port.node_port.filter(|number| *number != 0) else {
-                let shared = given.iter().find(|(number, at)| {
-                    *number == port.port && state.ports.is_free((*at, protocol))
-                });
+                let shared =
+                    given.iter().find(|(number, at)| *number == port.port && state.ports.is_free((*at, protocol)));
                 let Some(number) = shared.map(|shared| shared.1).or_else(|| self.free_port(protocol, state)) else {
                     errors.internal(&field, "failed to allocate a nodePort: range is full");
                     continue;
@@ -219,8 +220,8 @@ impl ServiceAllocator {
         state: &mut State,
         errors: &mut FieldErrors,
     ) {
-        let wanted = spec.type_.as_deref() == Some("LoadBalancer")
-            && spec.external_traffic_policy.as_deref() == Some("Local");
+        let wanted =
+            spec.type_.as_deref() == Some("LoadBalancer") && spec.external_traffic_policy.as_deref() == Some("Local");
         if !wanted {
             return;
         }
@@ -320,7 +321,11 @@ impl Admission for ServiceAllocator {
         state.ports.begin(&key);
         self.allocate_address(&key, spec, old, &mut state, &mut errors);
         self.allocate_ports(&key, spec, old, &mut state, &mut errors);
-        if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(&review.target.kind.group_kind(), &name, &errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::invalid(&review.target.kind.group_kind(), &name, &errors))
+        }
     }
 
     fn settled(&self, review: &Review<'_>, stored: Option<&Object>, failed: bool) {

@@ -9,10 +9,16 @@ use crate::api::Key;
 /// A write first *reserves* what it wants and, when it is known how it ended, is *settled*: the Service then
 /// holds what its stored version names. Reservations of writes that came to nothing lapse when no write of that
 /// Service is in flight any more, so two writes of one Service cannot take each other's values.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Holdings<T> {
     holder: BTreeMap<T, Key>,
     by_key: BTreeMap<Key, Held<T>>,
+}
+
+impl<T> Default for Holdings<T> {
+    fn default() -> Self {
+        Self { holder: BTreeMap::new(), by_key: BTreeMap::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -65,9 +71,8 @@ impl<T: Ord + Copy> Holdings<T> {
         }
         lapsed.retain(|value| !held.settled.contains(value) && !held.reserved.contains(value));
         let empty = held.settled.is_empty() && held.in_flight == 0;
-        for value in held.settled.iter().chain(&held.reserved) {
-            self.holder.insert(*value, key.clone());
-        }
+        let kept: Vec<T> = held.settled.union(&held.reserved).copied().collect();
+        self.holder.extend(kept.into_iter().map(|value| (value, key.clone())));
         for value in lapsed {
             if self.holder.get(&value) == Some(key) {
                 self.holder.remove(&value);
@@ -76,5 +81,43 @@ impl<T: Ord + Copy> Holdings<T> {
         if empty {
             self.by_key.remove(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::GroupResource;
+
+    fn key(name: &str) -> Key {
+        Key::new(GroupResource::new("", "services"), "default", name)
+    }
+
+    #[test]
+    fn a_value_belongs_to_one_service_until_it_lets_go() {
+        let mut holdings = Holdings::default();
+        let (a, b) = (key("a"), key("b"));
+        holdings.begin(&a);
+        assert!(holdings.reserve(&a, 1));
+        assert!(!holdings.reserve(&b, 1), "taken while a's write is in flight");
+        holdings.settle(&a, Some([1].into()));
+        assert!(!holdings.reserve(&b, 1));
+        holdings.settle(&a, Some([].into()));
+        assert!(holdings.reserve(&b, 1));
+    }
+
+    #[test]
+    fn a_failed_write_leaves_what_was_held_and_what_another_write_reserved() {
+        let mut holdings = Holdings::default();
+        let (a, b) = (key("a"), key("b"));
+        holdings.settle(&a, Some([1].into()));
+        holdings.begin(&a);
+        holdings.begin(&a);
+        assert!(holdings.reserve(&a, 2) && holdings.reserve(&a, 3));
+        holdings.settle(&a, None);
+        assert!(!holdings.is_free(2) && !holdings.is_free(3), "the other write is still in flight");
+        holdings.settle(&a, Some([1, 3].into()));
+        assert!(holdings.is_free(2), "nobody came to hold it");
+        assert!(!holdings.reserve(&b, 1) && !holdings.reserve(&b, 3));
     }
 }

@@ -85,9 +85,8 @@ fn affinity_of(spec: &ServiceSpec) -> Option<Duration> {
 }
 
 fn endpoints_of(port: &ServicePort, slices: &[impl AsRef<EndpointSlice>]) -> Vec<SocketAddr> {
-    let ready = |endpoint: &Endpoint| {
-        endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
-    };
+    let ready =
+        |endpoint: &Endpoint| endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false));
     let serving = |endpoint: &Endpoint| {
         endpoint.conditions.as_ref().is_some_and(|conditions| {
             conditions.serving.or(conditions.ready) != Some(false) && conditions.terminating == Some(true)

@@ -52,10 +52,7 @@ impl UserspaceProxy {
 
     async fn listen(&self, route: &Route) -> io::Result<Listener> {
         let balancer = Shared::default();
-        balancer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .set(route.endpoints.clone(), route.affinity);
+        balancer.lock().unwrap_or_else(PoisonError::into_inner).set(route.endpoints.clone(), route.affinity);
         let shared = Arc::clone(&balancer);
         let address = route.frontend.address;
         let task = match route.frontend.protocol {
