@@ -146,6 +146,8 @@ pub struct Kind {
     pub selectable: &'static [&'static str],
     /// How this version becomes the stored one, where it is not.
     pub conversion: Option<Conversion>,
+    /// What a client that uses the kind is warned of, where the kind is deprecated.
+    pub deprecation: Option<&'static str>,
     resource: GroupResource,
     stored: GroupResource,
     body: TypeId,
@@ -181,6 +183,7 @@ impl Kind {
             subresources: Vec::new(),
             selectable: &[],
             conversion: None,
+            deprecation: None,
             stored: resource.clone(),
             resource,
             body: TypeId::of::<S::Object>(),
@@ -212,6 +215,7 @@ impl Kind {
             subresources: Vec::new(),
             selectable: &[],
             conversion: None,
+            deprecation: None,
             stored: resource.clone(),
             resource,
             body: TypeId::of::<S::Object>(),
@@ -251,6 +255,13 @@ impl Kind {
     #[must_use]
     pub fn verbs(mut self, verbs: &'static [&'static str]) -> Self {
         self.verbs = verbs;
+        self
+    }
+
+    /// The same row, with a warning to everyone who uses it.
+    #[must_use]
+    pub fn deprecated(mut self, warning: &'static str) -> Self {
+        self.deprecation = Some(warning);
         self
     }
 

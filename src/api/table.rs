@@ -30,6 +30,11 @@ impl Column {
         Self { r#type: "integer", ..Self::text(name, description) }
     }
 
+    /// A column of yes or no.
+    pub fn boolean(name: &str, description: &str) -> Self {
+        Self { r#type: "boolean", ..Self::text(name, description) }
+    }
+
     /// The column of names.
     pub fn name() -> Self {
         Self { format: "name", ..Self::text("Name", "Name must be unique within a namespace.") }
@@ -73,6 +78,21 @@ impl Cell {
         Self::Text(meta.name.clone().unwrap_or_default())
     }
 
+    /// A text, or `<none>` where it is missing or empty.
+    pub fn or_none(text: Option<&str>) -> Self {
+        Self::or(text, "<none>")
+    }
+
+    /// A text, or `otherwise` where it is missing or empty.
+    pub fn or(text: Option<&str>, otherwise: &str) -> Self {
+        text.filter(|text| !text.is_empty()).unwrap_or(otherwise).into()
+    }
+
+    /// A text, empty where it is missing.
+    pub fn opt(text: Option<&String>) -> Self {
+        text.cloned().unwrap_or_default().into()
+    }
+
     /// The age of an object in kubectl's short form; `<unknown>` where it has no creation time.
     pub fn age(meta: &ObjectMeta, now: Timestamp) -> Self {
         Self::since(meta.creation_timestamp.as_ref().map(|time| time.0), now)
@@ -93,6 +113,18 @@ impl From<&str> for Cell {
 impl From<String> for Cell {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<bool> for Cell {
+    fn from(yes: bool) -> Self {
+        Self::Boolean(yes)
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
     }
 }
 

@@ -1,6 +1,10 @@
 //! The kinds table: one row per kind and version, each made by the kind's own file.
 
+pub mod coordination;
 pub mod core;
+pub mod discovery;
+pub mod events;
+mod separate_status;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -10,7 +14,19 @@ use super::kind::Kind;
 use super::object::ApiType;
 
 /// The rows, in the order in which discovery lists them.
-const TABLE: &[fn() -> Kind] = &[core::config_map::kind];
+const TABLE: &[fn() -> Kind] = &[
+    core::config_map::kind,
+    core::endpoints::kind,
+    core::event::kind,
+    core::namespace::kind,
+    core::node::kind,
+    core::secret::kind,
+    core::service_account::kind,
+    core::service::kind,
+    events::event::kind,
+    coordination::lease::kind,
+    discovery::endpoint_slice::kind,
+];
 
 static BUILTIN: LazyLock<Arc<Rows>> = LazyLock::new(|| Arc::new(Rows::new(TABLE.iter().map(|row| Arc::new(row())))));
 

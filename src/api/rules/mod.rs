@@ -6,6 +6,7 @@
 //! Source: `k8s.io/apimachinery/pkg/util/validation` and `k8s.io/apimachinery/pkg/api/validation`.
 
 pub mod image;
+pub mod ip;
 pub mod label;
 pub mod meta;
 pub mod name;

@@ -135,6 +135,24 @@ fn path_segment_prefix(name: &str) -> Vec<String> {
     ["/", "%"].iter().filter(|mark| name.contains(**mark)).map(|mark| format!("may not contain '{mark}'")).collect()
 }
 
+/// A key of a ConfigMap or a Secret: what can be a file's name.
+pub fn config_map_key(key: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    if key.len() > SUBDOMAIN_MAX {
+        complaints.push(longer_than(SUBDOMAIN_MAX));
+    }
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+        let text = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+        complaints.push(pattern(text, "[-._a-zA-Z0-9]+", &["key.name", "KEY_NAME", "key-name"]));
+    }
+    if matches!(key, "." | "..") {
+        complaints.push(format!("must not be '{key}'"));
+    } else if key.starts_with("..") {
+        complaints.push("must not start with '..'".to_owned());
+    }
+    complaints
+}
+
 /// An identifier of C.
 pub fn c_identifier(name: &str) -> Vec<String> {
     let first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';

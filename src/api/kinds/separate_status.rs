@@ -1,0 +1,29 @@
+//! Methods of a [`Strategy`](crate::api::Strategy) that most kinds with a spec and a status have in common.
+
+/// The status is written through its own subresource only: cleared on creation, kept by updates of the main
+/// resource, and the only thing that an update of the subresource changes.
+macro_rules! separate_status {
+    () => {
+        fn prepare_create(&self, object: &mut Self::Object, _: &$crate::api::Surroundings) {
+            object.status = None;
+            self.default(object);
+        }
+        fn prepare_update(&self, new: &mut Self::Object, old: &Self::Object, _: &$crate::api::Surroundings) {
+            new.status.clone_from(&old.status);
+        }
+        fn prepare_status(&self, new: &mut Self::Object, old: &Self::Object, _: &$crate::api::Surroundings) {
+            new.spec.clone_from(&old.spec);
+        }
+    };
+}
+
+/// The generation counts changes of the spec.
+macro_rules! spec_generation {
+    () => {
+        fn generation_changes(&self, new: &Self::Object, old: &Self::Object) -> Option<bool> {
+            Some(new.spec != old.spec)
+        }
+    };
+}
+
+pub(crate) use {separate_status, spec_generation};
