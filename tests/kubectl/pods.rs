@@ -1,0 +1,100 @@
+//! Pods from within: logs, exec, attach, port-forward, proxy.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use crate::harness::{Cluster, assert_has};
+
+#[test]
+fn exec_runs_programs_and_passes_on_how_they_end() {
+    let cluster = Cluster::start();
+    cluster.ok("run web --image=nginx --env=COLOUR=green");
+    cluster.ok("wait --for=condition=Ready pod/web --timeout 60s");
+    assert_eq!(cluster.ok("exec web -- hostname"), "web\n");
+    assert_eq!(cluster.ok("exec web -- echo hello world"), "hello world\n");
+    assert_has(&cluster.ok("exec web -- env"), &["COLOUR=green", "HOSTNAME=web", "KUBERNETES_SERVICE_HOST="]);
+    assert_eq!(cluster.ok("exec web -- sh -c 'echo $COLOUR'"), "green\n");
+    assert_eq!(cluster.run("exec web -- false").code, 1);
+    assert_eq!(cluster.run("exec web -- sh -c 'exit 7'").code, 7);
+    assert_has(&cluster.fails("exec web -- nonsense"), &["executable file not found in $PATH"]);
+    assert_has(&cluster.fails("exec web -c other -- true"), &["container other not found in pod web"]);
+    assert_eq!(cluster.run_with("exec -i web -- cat", "typed\n", &[]).ok(), "typed\n");
+    assert_has(&cluster.fails("exec nothere -- true"), &["pods \"nothere\" not found"]);
+}
+
+#[test]
+fn logs_are_shown_in_part_and_as_they_come() {
+    let cluster = Cluster::start();
+    cluster.ok("run talker --image=busybox --restart=Never --command -- sh -c 'echo one; echo two; echo three'");
+    cluster.ok("wait --for=jsonpath={.status.phase}=Succeeded pod/talker --timeout 60s");
+    assert_eq!(cluster.ok("logs talker"), "one\ntwo\nthree\n");
+    assert_eq!(cluster.ok("logs talker --tail=1"), "three\n");
+    assert_eq!(cluster.ok("logs talker -f"), "one\ntwo\nthree\n");
+    assert_eq!(cluster.ok("logs talker --limit-bytes=3"), "one");
+    assert_eq!(cluster.ok("logs talker --since=1h").lines().count(), 3);
+    let stamped = cluster.ok("logs talker --timestamps --tail=1");
+    assert!(stamped.starts_with("20") && stamped.ends_with("Z three\n"), "{stamped}");
+    assert_has(&cluster.fails("logs talker --previous"), &["previous terminated container \"talker\" in pod \"talker\" not found"]);
+    assert_has(&cluster.fails("logs nothere"), &["pods \"nothere\" not found"]);
+    assert_has(&cluster.fails("logs talker -c other"), &["container other is not valid for pod talker"]);
+}
+
+#[test]
+fn attach_shows_what_the_program_writes() {
+    let cluster = Cluster::start();
+    let printed = cluster.ok("run once --image=busybox --restart=Never --attach --rm --command -- sh -c 'echo from within'");
+    assert_has(&printed, &["from within"]);
+    assert_has(&printed, &["pod \"once\" deleted"]);
+}
+
+#[test]
+fn ports_are_forwarded() {
+    let cluster = Cluster::start();
+    cluster.ok("run web --image=nginx --port=8080");
+    cluster.ok("wait --for=condition=Ready pod/web --timeout 60s");
+    let mut forward = cluster
+        .command(&["port-forward", "pod/web", ":8080", "--address", "127.0.0.1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(forward.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("Forwarding from ").unwrap().split(" -> ").next().unwrap().to_owned();
+    for _ in 0..3 {
+        assert_has(&http_get(&address, "/"), &["HTTP/1.1 200", "web"]);
+    }
+    let _ = (forward.kill(), forward.wait());
+}
+
+#[test]
+fn the_api_is_reached_through_kubectl_proxy() {
+    let cluster = Cluster::start();
+    cluster.ok("run web --image=nginx --port=8080");
+    cluster.ok("wait --for=condition=Ready pod/web --timeout 60s");
+    let mut proxy = cluster.command(&["proxy", "--port=0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(proxy.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("Starting to serve on ").unwrap().to_owned();
+    assert_has(&http_get(&address, "/api/v1/namespaces/default/pods/web"), &["HTTP/1.1 200", "\"kind\":\"Pod\""]);
+    assert_has(&http_get(&address, "/api/v1/namespaces/default/pods/web:8080/proxy/"), &["HTTP/1.1 200", "web"]);
+    let _ = (proxy.kill(), proxy.wait());
+}
+
+#[test]
+fn a_crashing_container_backs_off_and_keeps_its_last_log() {
+    let cluster = Cluster::start();
+    cluster.ok("run crash --image=busybox --command -- sh -c 'echo going down; exit 3'");
+    cluster.ok("wait --for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff pod/crash --timeout 60s");
+    assert_has(&cluster.ok("get pod crash"), &["CrashLoopBackOff"]);
+    assert_eq!(cluster.ok("logs crash --previous"), "going down\n");
+    assert_has(&cluster.ok("describe pod crash"), &["Exit Code:    3", "Reason:       Error", "Back-off restarting failed container crash in pod crash"]);
+}
+
+fn http_get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
+}
