@@ -19,13 +19,36 @@ fn every_kind_is_described() {
     cluster.ok("wait --for=jsonpath={.status.readyReplicas}=1 rc/old --timeout 60s");
     let node = cluster.ok("get nodes -o jsonpath={.items[0].metadata.name}");
     for (command, parts) in [
-        ("describe deployment myapp", &["StrategyType:           RollingUpdate", "0 max unavailable, 1 max surge", "3 desired | 3 updated | 3 total | 3 available | 0 unavailable", "NewReplicaSetAvailable", "Scaled up replica set myapp-"][..]),
-        ("describe rs -l app=myapp", &["Controlled By:  Deployment/myapp", "3 Running / 0 Waiting / 0 Succeeded / 0 Failed", "SuccessfulCreate"]),
+        (
+            "describe deployment myapp",
+            &[
+                "StrategyType:           RollingUpdate",
+                "0 max unavailable, 1 max surge",
+                "3 desired | 3 updated | 3 total | 3 available | 0 unavailable",
+                "NewReplicaSetAvailable",
+                "Scaled up replica set myapp-",
+            ][..],
+        ),
+        (
+            "describe rs -l app=myapp",
+            &["Controlled By:  Deployment/myapp", "3 Running / 0 Waiting / 0 Succeeded / 0 Failed", "SuccessfulCreate"],
+        ),
         ("describe rc old", &["1 current / 1 desired", "SuccessfulCreate"]),
-        ("describe pod -l app=myapp", &["Controlled By:  ReplicaSet/myapp-", "QoS Class:                   BestEffort", "node.kubernetes.io/not-ready:NoExecute op=Exists for 300s", "Successfully assigned default/myapp"]),
+        (
+            "describe pod -l app=myapp",
+            &[
+                "Controlled By:  ReplicaSet/myapp-",
+                "QoS Class:                   BestEffort",
+                "node.kubernetes.io/not-ready:NoExecute op=Exists for 300s",
+                "Successfully assigned default/myapp",
+            ],
+        ),
         ("describe svc myapp", &["IP Family Policy:", "SingleStack", "TargetPort:", "3000/TCP"]),
         ("describe endpoints myapp", &["Addresses:", "3000", "TCP"]),
-        ("describe endpointslice -l kubernetes.io/service-name=myapp", &["AddressType:  IPv4", "Ready:    true", "TargetRef:  Pod/myapp-"]),
+        (
+            "describe endpointslice -l kubernetes.io/service-name=myapp",
+            &["AddressType:  IPv4", "Ready:    true", "TargetRef:  Pod/myapp-"],
+        ),
         ("describe cm settings", &["colour:", "green"]),
         ("describe secret keys", &["Type:  Opaque", "password:  1 bytes"]),
         ("describe sa default", &["Name:                default"]),
@@ -36,7 +59,10 @@ fn every_kind_is_described() {
         assert_has(&cluster.ok(command), parts);
     }
     let described = cluster.ok(&format!("describe node {node}"));
-    assert_has(&described, &["Ready", "KubeletReady", "Capacity:", "Allocatable:", "Kubelet Version:", "Non-terminated Pods:", "Lease:"]);
+    assert_has(
+        &described,
+        &["Ready", "KubeletReady", "Capacity:", "Allocatable:", "Kubelet Version:", "Non-terminated Pods:", "Lease:"],
+    );
     let events = cluster.ok("events");
     assert_has(&events, &["LAST SEEN", "ScalingReplicaSet", "SuccessfulCreate", "Scheduled", "Started"]);
     assert_has(&cluster.ok("get events --field-selector reason=ScalingReplicaSet"), &["deployment/myapp"]);

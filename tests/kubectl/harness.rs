@@ -193,4 +193,3 @@ pub(crate) fn assert_has(text: &str, parts: &[&str]) {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
 }
-

@@ -10,7 +10,10 @@ fn a_cordoned_node_takes_no_pods() {
     assert!(has_line(&cluster.ok("get nodes"), &[&node, "Ready,SchedulingDisabled"]));
     cluster.ok("run web --image=nginx");
     cluster.ok("wait --for=jsonpath={.status.conditions[0].reason}=Unschedulable pod/web --timeout 60s");
-    assert_has(&cluster.ok("events --for pod/web"), &["FailedScheduling", "0/1 nodes are available: 1 node(s) were unschedulable."]);
+    assert_has(
+        &cluster.ok("events --for pod/web"),
+        &["FailedScheduling", "0/1 nodes are available: 1 node(s) were unschedulable."],
+    );
     assert_eq!(cluster.ok(&format!("uncordon {node}")), format!("node/{node} uncordoned\n"));
     cluster.ok("wait --for=condition=Ready pod/web --timeout 60s");
 }
@@ -21,7 +24,10 @@ fn a_drained_node_gives_its_pods_to_others() {
     cluster.myapp();
     let node = cluster.ok("get pod -l app=myapp -o jsonpath={.items[0].spec.nodeName}");
     let drained = cluster.ok(&format!("drain {node} --timeout 60s"));
-    assert_has(&drained, &[&format!("node/{node} cordoned"), "evicting pod default/myapp", &format!("node/{node} drained")]);
+    assert_has(
+        &drained,
+        &[&format!("node/{node} cordoned"), "evicting pod default/myapp", &format!("node/{node} drained")],
+    );
     cluster.ok("rollout status deployment myapp --timeout 60s");
     assert!(!cluster.ok("get pod -l app=myapp -o wide").contains(&node));
 }

@@ -44,10 +44,16 @@ fn generators_create_what_they_name() {
         ("create service nodeport outside --tcp=80:8080", "service/outside created\n"),
         ("create service externalname far --external-name=example.com", "service/far created\n"),
         ("create role reader --verb=get --resource=pods", "role.rbac.authorization.k8s.io/reader created\n"),
-        ("create rolebinding readers --role=reader --user=ann", "rolebinding.rbac.authorization.k8s.io/readers created\n"),
+        (
+            "create rolebinding readers --role=reader --user=ann",
+            "rolebinding.rbac.authorization.k8s.io/readers created\n",
+        ),
         ("create quota small --hard=pods=3", "resourcequota/small created\n"),
         ("create priorityclass high --value=1000", "priorityclass.scheduling.k8s.io/high created\n"),
-        ("create poddisruptionbudget budget --selector=app=web --min-available=1", "poddisruptionbudget.policy/budget created\n"),
+        (
+            "create poddisruptionbudget budget --selector=app=web --min-available=1",
+            "poddisruptionbudget.policy/budget created\n",
+        ),
         ("create ingress front --rule=example.com/=web:80", "ingress.networking.k8s.io/front created\n"),
         ("create job once --image=job", "job.batch/once created\n"),
         ("create cronjob often --image=job --schedule='*/5 * * * *'", "cronjob.batch/often created\n"),
@@ -69,7 +75,8 @@ fn generators_create_what_they_name() {
 fn objects_are_patched_in_every_way() {
     let cluster = Cluster::start();
     cluster.myapp();
-    let image = |cluster: &Cluster| cluster.ok("get deploy myapp -o jsonpath={.spec.template.spec.containers[*].image}");
+    let image =
+        |cluster: &Cluster| cluster.ok("get deploy myapp -o jsonpath={.spec.template.spec.containers[*].image}");
     let strategic = r#"{"spec":{"template":{"spec":{"containers":[{"name":"hello-world","image":"one"}]}}}}"#;
     assert_eq!(cluster.ok(&format!("patch deployment myapp -p '{strategic}'")), "deployment.apps/myapp patched\n");
     assert_eq!(image(&cluster), "one");
@@ -81,10 +88,7 @@ fn objects_are_patched_in_every_way() {
     assert_eq!(image(&cluster), "two");
     cluster.ok("patch deployment myapp --subresource=scale --type=merge -p '{\"spec\":{\"replicas\":2}}'");
     assert_eq!(cluster.ok("get deploy myapp -o jsonpath={.spec.replicas}"), "2");
-    assert_has(
-        &cluster.fails("patch deployment myapp -p '{\"spec\":{\"replicas\":\"many\"}}'"),
-        &["replicas"],
-    );
+    assert_has(&cluster.fails("patch deployment myapp -p '{\"spec\":{\"replicas\":\"many\"}}'"), &["replicas"]);
 }
 
 #[test]
@@ -123,13 +127,23 @@ fn replace_and_diff_show_and_make_the_difference() {
 fn mistakes_in_manifests_are_named_by_field() {
     let cluster = Cluster::start();
     let apply = |text: &str| cluster.fails(&format!("apply -f {}", cluster.file("bad.yaml", text)));
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  containers:\n  - name: web\n    image: nginx\n";
-    assert_has(&apply(&format!("{pod}    imagePullPolice: Always\n")), &["unknown field \"spec.containers[0].imagePullPolice\""]);
+    let pod =
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  containers:\n  - name: web\n    image: nginx\n";
+    assert_has(
+        &apply(&format!("{pod}    imagePullPolice: Always\n")),
+        &["unknown field \"spec.containers[0].imagePullPolice\""],
+    );
     assert_has(&apply(&pod.replace("name: web\nspec", "name: Web_1\nspec")), &["metadata.name", "RFC 1123"]);
     assert_has(&apply(&pod.replace("    image: nginx\n", "")), &["spec.containers[0].image: Required value"]);
-    assert_has(&apply(&format!("{pod}    ports:\n    - containerPort: 70000\n")), &["spec.containers[0].ports[0].containerPort", "1-65535"]);
+    assert_has(
+        &apply(&format!("{pod}    ports:\n    - containerPort: 70000\n")),
+        &["spec.containers[0].ports[0].containerPort", "1-65535"],
+    );
     assert_has(&apply(&pod.replace("kind: Pod", "kind: Pud")), &["no matches for kind \"Pud\" in version \"v1\""]);
-    assert_has(&apply(&pod.replace("apiVersion: v1", "apiVersion: v9")), &["no matches for kind \"Pod\" in version \"v9\""]);
+    assert_has(
+        &apply(&pod.replace("apiVersion: v1", "apiVersion: v9")),
+        &["no matches for kind \"Pod\" in version \"v9\""],
+    );
     assert_has(&apply(&format!("{pod}    resources:\n      limits:\n        cpu: lots\n")), &["quantities must match"]);
 }
 
@@ -138,7 +152,10 @@ fn waiting_ends_with_the_condition_or_with_the_time() {
     let cluster = Cluster::start();
     cluster.ok("run web --image=nginx");
     assert_eq!(cluster.ok("wait --for=condition=Ready pod/web --timeout 60s"), "pod/web condition met\n");
-    assert_eq!(cluster.ok("wait --for=jsonpath={.status.phase}=Running pod/web --timeout 60s"), "pod/web condition met\n");
+    assert_eq!(
+        cluster.ok("wait --for=jsonpath={.status.phase}=Running pod/web --timeout 60s"),
+        "pod/web condition met\n"
+    );
     assert_has(&cluster.fails("wait --for=condition=Nonsense pod/web --timeout 1s"), &["timed out waiting"]);
 }
 
@@ -173,7 +190,10 @@ fn things_are_deleted_in_every_way() {
 fn output_comes_in_every_form() {
     let cluster = Cluster::start();
     cluster.myapp();
-    assert_has(&cluster.ok("get deploy myapp -o yaml"), &["apiVersion: apps/v1", "kind: Deployment", "readyReplicas: 3"]);
+    assert_has(
+        &cluster.ok("get deploy myapp -o yaml"),
+        &["apiVersion: apps/v1", "kind: Deployment", "readyReplicas: 3"],
+    );
     assert_has(&cluster.ok("get deploy myapp -o json"), &["\"kind\": \"Deployment\""]);
     assert_eq!(cluster.ok("get deploy -o name"), "deployment.apps/myapp\n");
     assert!(has_line(&cluster.ok("get deploy -o wide"), &["myapp", "3/3", "hello-world", "app=myapp"]));
@@ -182,7 +202,10 @@ fn output_comes_in_every_form() {
     assert_eq!(cluster.ok("get pod -A --chunk-size=1 --no-headers").lines().count(), 3);
     assert_has(&cluster.ok("get deploy,rs,pod,svc"), &["deployment.apps/myapp", "replicaset.apps/myapp", "pod/myapp"]);
     assert_eq!(cluster.ok("get pod --field-selector=status.phase=Running --no-headers").lines().count(), 3);
-    assert_has(&cluster.fails("get pod --field-selector=spec.nonsense=1"), &["field label not supported: spec.nonsense"]);
+    assert_has(
+        &cluster.fails("get pod --field-selector=spec.nonsense=1"),
+        &["field label not supported: spec.nonsense"],
+    );
     assert_has(&cluster.fails("get pod -l 'a in'"), &["unable to parse requirement"]);
     assert_has(&cluster.ok("get --raw /api/v1/namespaces/default"), &["\"kind\":\"Namespace\""]);
     assert_eq!(cluster.ok("get --raw /readyz"), "ok");

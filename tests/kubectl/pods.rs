@@ -35,7 +35,10 @@ fn logs_are_shown_in_part_and_as_they_come() {
     assert_eq!(cluster.ok("logs talker --since=1h").lines().count(), 3);
     let stamped = cluster.ok("logs talker --timestamps --tail=1");
     assert!(stamped.starts_with("20") && stamped.ends_with("Z three\n"), "{stamped}");
-    assert_has(&cluster.fails("logs talker --previous"), &["previous terminated container \"talker\" in pod \"talker\" not found"]);
+    assert_has(
+        &cluster.fails("logs talker --previous"),
+        &["previous terminated container \"talker\" in pod \"talker\" not found"],
+    );
     assert_has(&cluster.fails("logs nothere"), &["pods \"nothere\" not found"]);
     assert_has(&cluster.fails("logs talker -c other"), &["container other is not valid for pod talker"]);
 }
@@ -43,7 +46,8 @@ fn logs_are_shown_in_part_and_as_they_come() {
 #[test]
 fn attach_shows_what_the_program_writes() {
     let cluster = Cluster::start();
-    let printed = cluster.ok("run once --image=busybox --restart=Never --attach --rm --command -- sh -c 'echo from within'");
+    let printed =
+        cluster.ok("run once --image=busybox --restart=Never --attach --rm --command -- sh -c 'echo from within'");
     assert_has(&printed, &["from within"]);
     assert_has(&printed, &["pod \"once\" deleted"]);
 }
@@ -88,7 +92,10 @@ fn a_crashing_container_backs_off_and_keeps_its_last_log() {
     cluster.ok("wait --for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff pod/crash --timeout 60s");
     assert_has(&cluster.ok("get pod crash"), &["CrashLoopBackOff"]);
     assert_eq!(cluster.ok("logs crash --previous"), "going down\n");
-    assert_has(&cluster.ok("describe pod crash"), &["Exit Code:    3", "Reason:       Error", "Back-off restarting failed container crash in pod crash"]);
+    assert_has(
+        &cluster.ok("describe pod crash"),
+        &["Exit Code:    3", "Reason:       Error", "Back-off restarting failed container crash in pod crash"],
+    );
 }
 
 fn http_get(address: &str, path: &str) -> String {

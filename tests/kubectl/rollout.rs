@@ -24,7 +24,10 @@ fn a_new_image_rolls_out_and_is_undone() {
     cluster.ok("rollout undo deployment/myapp --to-revision=2");
     cluster.ok("rollout status deployment myapp --timeout 60s");
     assert_has(&cluster.ok("get deployment myapp -o wide"), &["hello:2"]);
-    assert_has(&cluster.fails("rollout undo deployment/myapp --to-revision=99"), &["unable to find specified revision"]);
+    assert_has(
+        &cluster.fails("rollout undo deployment/myapp --to-revision=99"),
+        &["unable to find specified revision"],
+    );
 }
 
 #[test]
@@ -86,7 +89,10 @@ fn env_and_resources_are_set_on_the_template() {
     let cluster = Cluster::start();
     cluster.myapp();
     assert_eq!(cluster.ok("set env deployment/myapp COLOUR=green"), "deployment.apps/myapp env updated\n");
-    assert_eq!(cluster.ok("set env deployment/myapp --list"), "# Deployment myapp, container hello-world\nCOLOUR=green\n");
+    assert_eq!(
+        cluster.ok("set env deployment/myapp --list"),
+        "# Deployment myapp, container hello-world\nCOLOUR=green\n"
+    );
     let set = cluster.ok("set resources deployment/myapp --limits=cpu=200m,memory=64Mi --requests=cpu=100m");
     assert_eq!(set, "deployment.apps/myapp resource requirements updated\n");
     cluster.ok("rollout status deployment myapp --timeout 60s");

@@ -28,7 +28,16 @@ fn a_deployment_made_on_the_command_line_runs_and_goes() {
     cluster.ok(&format!("logs {pod}"));
     assert_has(
         &cluster.ok(&format!("describe pod {pod}")),
-        &["Image:", "mongo", "Status:", "Running", "Scheduled", "Successfully assigned", "Pulled", "Started container mongo"],
+        &[
+            "Image:",
+            "mongo",
+            "Status:",
+            "Running",
+            "Scheduled",
+            "Successfully assigned",
+            "Pulled",
+            "Started container mongo",
+        ],
     );
     let editor = cluster.file("editor", "#!/bin/sh\nsed -i 's/image: nginx/image: nginx:1.16/' \"$1\"\n");
     std::process::Command::new("chmod").args(["+x", &editor]).status().unwrap();
@@ -71,7 +80,10 @@ fn the_mongo_manifests_come_up_in_order() {
     assert!(has_line(&cluster.ok("get service"), &["mongo-express-service", "LoadBalancer", "<pending>"]));
     assert!(has_line(&cluster.ok("get secret"), &["mongodb-secret", "Opaque", "2"]));
     assert_has(&cluster.ok("get all"), &["pod/mongodb", "service/mongodb-service", "deployment.apps/mongo-express"]);
-    assert_has(&cluster.ok("describe service mongodb-service"), &["Selector:", "app=mongodb", "27017/TCP", "Endpoints:"]);
+    assert_has(
+        &cluster.ok("describe service mongodb-service"),
+        &["Selector:", "app=mongodb", "27017/TCP", "Endpoints:"],
+    );
     let pod = cluster.pod("app=mongo-express");
     let env = cluster.ok(&format!("exec {pod} -- env"));
     assert_has(&env, &["ME_CONFIG_MONGODB_SERVER=mongodb-service", "ME_CONFIG_MONGODB_ADMINUSERNAME=username"]);
@@ -94,7 +106,8 @@ fn a_deployment_is_exposed_on_the_command_line() {
     let cluster = Cluster::start();
     cluster.ok("create deployment deployment-backend --image=backend --port=4000");
     cluster.ok("rollout status deployment deployment-backend --timeout 60s");
-    let exposed = cluster.ok("expose deployment deployment-backend --port=333 --target-port=4000 --name=service-backend");
+    let exposed =
+        cluster.ok("expose deployment deployment-backend --port=333 --target-port=4000 --name=service-backend");
     assert_eq!(exposed, "service/service-backend exposed\n");
     cluster.ok("wait --for=jsonpath={.subsets[0].addresses[0].ip} endpoints/service-backend --timeout 30s");
     assert!(has_line(&cluster.ok("get service service-backend"), &["service-backend", "ClusterIP", "333/TCP"]));

@@ -1,0 +1,4 @@
+//! Whole clusters, embedded: one binary, a module per capability. Time is virtual wherever the subject is not time
+//! or a socket.
+
+mod architecture;
