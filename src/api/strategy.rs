@@ -66,6 +66,11 @@ pub trait Strategy: Debug + Send + Sync + 'static {
     /// Metadata is taken from the old object by the server.
     fn prepare_status(&self, _new: &mut Self::Object, _old: &Self::Object, _around: &Surroundings) {}
 
+    /// Restores what an update of the subresource `name` may not change, where its body is the object itself
+    /// and it is not the status: `pods/ephemeralcontainers`, `pods/resize`, `namespaces/finalize`. Metadata as
+    /// in [`Strategy::prepare_status`].
+    fn prepare_subresource(&self, _name: &str, _new: &mut Self::Object, _old: &Self::Object, _around: &Surroundings) {}
+
     /// What `metadata.generation` counts changes of. `None`: the kind has no generation.
     /// `Some(true)`: the new object differs from the old in what it counts (usually the spec).
     fn generation_changes(&self, _new: &Self::Object, _old: &Self::Object) -> Option<bool> {
@@ -100,6 +105,19 @@ pub trait Strategy: Debug + Send + Sync + 'static {
         _around: &Surroundings,
         _errors: &mut FieldErrors,
     ) {
+    }
+
+    /// Checks an update of a subresource as in [`Strategy::prepare_subresource`]. By default the checks of an
+    /// update of the main resource.
+    fn validate_subresource(
+        &self,
+        _name: &str,
+        new: &Self::Object,
+        old: &Self::Object,
+        around: &Surroundings,
+        errors: &mut FieldErrors,
+    ) {
+        self.validate_update(new, old, around, errors);
     }
 
     /// Advice for the client (the `Warning` header). `old` is `None` on creation.
@@ -187,6 +205,15 @@ pub trait AnyStrategy: Debug + Send + Sync {
     fn prepare_create(&self, object: &mut dyn Body, around: &Surroundings);
     fn prepare_update(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
     fn prepare_status(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
+    fn prepare_subresource(&self, name: &str, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
+    fn validate_subresource(
+        &self,
+        name: &str,
+        new: &dyn Body,
+        old: &dyn Body,
+        around: &Surroundings,
+        errors: &mut FieldErrors,
+    );
     fn generation_changes(&self, new: &dyn Body, old: &dyn Body) -> Option<bool>;
     fn has_generation(&self, object: &dyn Body) -> bool;
     fn name_rule(&self) -> NameRule;
@@ -236,6 +263,19 @@ impl<S: Strategy> AnyStrategy for Erased<S> {
     }
     fn prepare_status(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings) {
         self.0.prepare_status(Self::cast_mut(new), Self::cast(old), around);
+    }
+    fn prepare_subresource(&self, name: &str, new: &mut dyn Body, old: &dyn Body, around: &Surroundings) {
+        self.0.prepare_subresource(name, Self::cast_mut(new), Self::cast(old), around);
+    }
+    fn validate_subresource(
+        &self,
+        name: &str,
+        new: &dyn Body,
+        old: &dyn Body,
+        around: &Surroundings,
+        errors: &mut FieldErrors,
+    ) {
+        self.0.validate_subresource(name, Self::cast(new), Self::cast(old), around, errors);
     }
     fn generation_changes(&self, new: &dyn Body, old: &dyn Body) -> Option<bool> {
         self.0.generation_changes(Self::cast(new), Self::cast(old))

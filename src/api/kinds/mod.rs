@@ -1,9 +1,12 @@
 //! The kinds table: one row per kind and version, each made by the kind's own file.
 
+pub mod apps;
+pub mod autoscaling;
 pub mod coordination;
 pub mod core;
 pub mod discovery;
 pub mod events;
+pub mod policy;
 mod separate_status;
 
 use std::any::TypeId;
@@ -15,15 +18,26 @@ use super::object::ApiType;
 
 /// The rows, in the order in which discovery lists them.
 const TABLE: &[fn() -> Kind] = &[
+    core::binding::kind,
     core::config_map::kind,
     core::endpoints::kind,
     core::event::kind,
     core::namespace::kind,
     core::node::kind,
+    core::pod::kind,
+    core::pod_template::kind,
+    core::replication_controller::kind,
     core::secret::kind,
     core::service_account::kind,
     core::service::kind,
+    apps::controller_revision::kind,
+    apps::daemon_set::kind,
+    apps::deployment::kind,
+    apps::replica_set::kind,
+    apps::stateful_set::kind,
     events::event::kind,
+    autoscaling::scale::kind,
+    policy::eviction::kind,
     coordination::lease::kind,
     discovery::endpoint_slice::kind,
 ];

@@ -146,14 +146,10 @@ pub fn selector_matches(selector: &LabelSelector, labels: Option<&BTreeMap<Strin
         })
 }
 
-/// A selector in its text form, as `kubectl` shows it: `app=web,tier in (a,b),!legacy`; `<none>` where it is empty.
-pub fn selector_text(selector: Option<&LabelSelector>) -> String {
-    let Some(selector) = selector else { return "<none>".to_owned() };
-    let mut parts: Vec<(String, String)> = Vec::new();
-    for (key, value) in selector.match_labels.iter().flatten() {
-        parts.push((key.clone(), format!("{key}={value}")));
-    }
-    for requirement in selector.match_expressions.iter().flatten() {
+/// A selector in its text form: `app=web,tier in (a,b),!legacy`; empty where it selects everything.
+pub fn selector_query(selector: &LabelSelector) -> String {
+    let equal = selector.match_labels.iter().flatten().map(|(key, value)| (key, format!("{key}={value}")));
+    let others = selector.match_expressions.iter().flatten().map(|requirement| {
         let key = &requirement.key;
         let mut values = requirement.values.clone().unwrap_or_default();
         values.sort();
@@ -164,13 +160,16 @@ pub fn selector_text(selector: Option<&LabelSelector>) -> String {
             "Exists" => key.clone(),
             _ => format!("!{key}"),
         };
-        parts.push((key.clone(), text));
-    }
-    if parts.is_empty() {
-        return "<none>".to_owned();
-    }
-    parts.sort_by(|a, b| a.0.cmp(&b.0));
+        (key, text)
+    });
+    let mut parts: Vec<_> = equal.chain(others).collect();
+    parts.sort_by_key(|part| part.0);
     parts.into_iter().map(|part| part.1).collect::<Vec<_>>().join(",")
+}
+
+/// As [`selector_query`], for people: `<none>` where it is empty.
+pub fn selector_text(selector: Option<&LabelSelector>) -> String {
+    selector.map(selector_query).filter(|text| !text.is_empty()).unwrap_or_else(|| "<none>".to_owned())
 }
 
 /// A set of labels in the text form of a selector: `app=web,tier=front`; `<none>` where it is empty.

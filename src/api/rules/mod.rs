@@ -12,6 +12,7 @@ pub mod meta;
 pub mod name;
 pub mod path;
 pub mod port;
+pub mod resources;
 
 use super::field::{FieldErrors, Path};
 

@@ -179,7 +179,7 @@ pub fn environment_variable(name: &str) -> Vec<String> {
 }
 
 /// A key of a ConfigMap or Secret.
-pub fn config_key(key: &str) -> Vec<String> {
+pub fn config_map_key(key: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     if key.len() > SUBDOMAIN_MAX {
         complaints.push(longer_than(SUBDOMAIN_MAX));

@@ -1,0 +1,93 @@
+//! ReplicaSet: keeps a number of pods of one template running.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
+
+use crate::api::kinds::core::pod_template::{container_cells, container_columns, default_template};
+use crate::api::kinds::separate_status::{separate_status, spec_generation};
+use crate::api::rules::label;
+use crate::api::{Cell, Column, Kind, ScaleView, Strategy, Subresource};
+
+/// What a ReplicaSet does.
+#[derive(Debug)]
+struct ReplicaSetStrategy;
+
+impl Strategy for ReplicaSetStrategy {
+    type Object = ReplicaSet;
+
+    fn default(&self, object: &mut ReplicaSet) {
+        let spec = object.spec.get_or_insert_default();
+        default_template(spec.template.get_or_insert_default());
+        spec.replicas.get_or_insert(1);
+        object.status.get_or_insert_default();
+    }
+
+    separate_status!();
+    spec_generation!();
+
+    fn field<'a>(&self, object: &'a ReplicaSet, field: &str) -> Cow<'a, str> {
+        match field {
+            "status.replicas" => object.status.as_ref().map_or(0, |status| status.replicas).to_string().into(),
+            _ => Cow::Borrowed(""),
+        }
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        let [containers, images] = container_columns();
+        vec![
+            Column::name(),
+            Column::integer("Desired", "Replicas is the number of desired pods."),
+            Column::integer("Current", "Replicas is the most recently observed number of non-terminating pods."),
+            Column::integer("Ready", "The number of non-terminating pods targeted by this ReplicaSet with a Ready Condition."),
+            Column::age(),
+            containers,
+            images,
+            Column::text(
+                "Selector",
+                "Selector is a label query over pods that should match the replica count. Label keys and values that must match in order to be controlled by this replica set.",
+            )
+            .wide(),
+        ]
+    }
+
+    fn cells(&self, object: &ReplicaSet, now: Timestamp) -> Vec<Cell> {
+        let no_spec = ReplicaSetSpec::default();
+        let spec = object.spec.as_ref().unwrap_or(&no_spec);
+        let status = object.status.clone().unwrap_or_default();
+        let [containers, images] = container_cells(spec.template.as_ref());
+        vec![
+            Cell::name(&object.metadata),
+            spec.replicas.unwrap_or(0).into(),
+            status.replicas.into(),
+            status.ready_replicas.unwrap_or(0).into(),
+            Cell::age(&object.metadata, now),
+            containers,
+            images,
+            label::selector_text(Some(&spec.selector)).into(),
+        ]
+    }
+
+    fn scale(&self, object: &ReplicaSet) -> Option<ScaleView> {
+        let spec = object.spec.as_ref()?;
+        Some(ScaleView {
+            replicas: spec.replicas.unwrap_or(0),
+            observed: object.status.as_ref().map_or(0, |status| status.replicas),
+            selector: label::selector_query(&spec.selector),
+        })
+    }
+
+    fn set_scale(&self, object: &mut ReplicaSet, replicas: i32) {
+        object.spec.get_or_insert_default().replicas = Some(replicas);
+    }
+}
+
+pub(crate) fn kind() -> Kind {
+    Kind::builtin(ReplicaSetStrategy)
+        .short(&["rs"])
+        .categories(&["all"])
+        .sub(Subresource::SCALE)
+        .sub(Subresource::STATUS)
+        .selectable(&["status.replicas"])
+}
