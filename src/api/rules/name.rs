@@ -178,27 +178,6 @@ pub fn environment_variable(name: &str) -> Vec<String> {
     vec!["a valid environment variable name must consist only of printable ASCII characters other than '='".to_owned()]
 }
 
-/// A key of a ConfigMap or Secret.
-pub fn config_map_key(key: &str) -> Vec<String> {
-    let mut complaints = Vec::new();
-    if key.len() > SUBDOMAIN_MAX {
-        complaints.push(longer_than(SUBDOMAIN_MAX));
-    }
-    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
-        complaints.push(pattern(
-            "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
-            "[-._a-zA-Z0-9]+",
-            &["key.name", "KEY_NAME", "key-name"],
-        ));
-    }
-    match key {
-        "." | ".." => complaints.push(format!("must not be '{key}'")),
-        _ if key.starts_with("..") => complaints.push("must not start with '..'".to_owned()),
-        _ => {}
-    }
-    complaints
-}
-
 /// The name of an HTTP header.
 pub fn http_header(name: &str) -> Vec<String> {
     if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {

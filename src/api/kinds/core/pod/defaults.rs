@@ -196,3 +196,37 @@ fn number(slot: &mut Option<i32>, value: i32) {
         *slot = Some(value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_plain_pod_is_filled_in_as_upstream_does() {
+        let mut pod: Pod = serde_yaml::from_str(
+            "{spec: {containers: [{name: a, image: nginx, ports: [{containerPort: 80}], \
+             resources: {limits: {cpu: 0.5}}, livenessProbe: {httpGet: {port: 80}}}], volumes: [{name: v}]}}",
+        )
+        .unwrap();
+        default_pod(&mut pod);
+        let expected = json!({
+            "containers": [{
+                "name": "a", "image": "nginx", "imagePullPolicy": "Always",
+                "livenessProbe": {
+                    "failureThreshold": 3, "httpGet": {"path": "/", "port": 80, "scheme": "HTTP"},
+                    "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1,
+                },
+                "ports": [{"containerPort": 80, "protocol": "TCP"}],
+                "resources": {"limits": {"cpu": "500m"}, "requests": {"cpu": "500m"}},
+                "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+            }],
+            "dnsPolicy": "ClusterFirst", "enableServiceLinks": true, "restartPolicy": "Always",
+            "schedulerName": "default-scheduler", "securityContext": {}, "terminationGracePeriodSeconds": 30,
+            "volumes": [{"name": "v", "emptyDir": {}}],
+        });
+        assert_eq!(serde_json::to_value(pod.spec).unwrap(), expected);
+        assert_eq!(super::super::qos_class(&Default::default()), "BestEffort");
+    }
+}
