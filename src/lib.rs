@@ -4,5 +4,6 @@ pub mod api;
 pub mod client;
 pub mod clock;
 pub mod random;
+pub mod reconcile;
 pub mod service;
 pub mod store;

@@ -5,12 +5,14 @@
 //! behind HTTPS.
 
 mod api;
+mod event;
 mod informer;
 
 use std::sync::Arc;
 
 pub use self::api::{Api, DynamicApi, TypedEvent, TypedList};
-pub use self::informer::{Change, Informer, Informers, ObjectRef};
+pub use self::event::{EventRecorder, EventType, reference};
+pub use self::informer::{Change, Followed, Informer, Informers, ObjectRef, Subscription};
 use crate::api::{ApiType, Backend, Call, Kind, User};
 use crate::clock::Clock;
 use crate::random::Random;

@@ -1,32 +1,34 @@
 //! [`Informer`]: a view of all objects of a kind that is kept current, with indexes and change handlers.
 
+mod follow;
 mod registry;
 mod view;
 
 use std::fmt::{self, Debug};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use futures::StreamExt;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
+pub use self::follow::Followed;
 pub use self::registry::Informers;
 use self::view::View;
 pub use self::view::{Change, ObjectRef};
-use super::{Api, TypedEvent};
-use crate::api::{ApiError, ApiType, Consistency, FieldSelector, LabelSelector, ListOptions, Revision, WatchOptions};
-
-/// How long to wait before listing again after a failure; doubled up to the second value.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+use super::Api;
+use crate::api::{ApiType, FieldSelector, LabelSelector, Object, Revision};
 
 type Handler<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
 
 struct Shared<K> {
     view: RwLock<View<K>>,
-    handlers: Mutex<Vec<Handler<K>>>,
+    handlers: Mutex<Handlers<K>>,
     /// Up to where the view is current; `None` before the first list.
     seen: watch::Sender<Option<Revision>>,
+}
+
+struct Handlers<K> {
+    next: u64,
+    by_id: Vec<(u64, Handler<K>)>,
 }
 
 /// A view of the objects of type `K`, always current: it lists, then watches, and lists again where the watch
@@ -40,15 +42,7 @@ struct Shared<K> {
 ///   never acts on a view from before it.
 pub struct Informer<K> {
     shared: Arc<Shared<K>>,
-    _task: Arc<Task>,
-}
-
-struct Task(AbortHandle);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    _task: Arc<AbortOnDropHandle<()>>,
 }
 
 impl<K> Clone for Informer<K> {
@@ -63,6 +57,24 @@ impl<K> Debug for Informer<K> {
     }
 }
 
+/// A handler's place in an informer: it is called for as long as this lives.
+#[must_use = "dropping it ends the subscription"]
+pub struct Subscription(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subscription")
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}
+
 impl<K: ApiType> Informer<K> {
     /// Starts to follow all objects of `api`.
     pub fn start(api: Api<K>) -> Self {
@@ -73,11 +85,14 @@ impl<K: ApiType> Informer<K> {
     pub fn start_matching(api: Api<K>, labels: LabelSelector, fields: FieldSelector) -> Self {
         let shared = Arc::new(Shared {
             view: RwLock::new(View::default()),
-            handlers: Mutex::default(),
+            handlers: Mutex::new(Handlers { next: 0, by_id: Vec::new() }),
             seen: watch::Sender::new(None),
         });
-        let task = tokio::spawn(follow(Arc::clone(&shared), api, labels, fields)).abort_handle();
-        Self { shared, _task: Arc::new(Task(task)) }
+        let following = Arc::clone(&shared);
+        let task = tokio::spawn(async move {
+            api.dynamic().follow(&labels, &fields, |followed| following.step(followed)).await;
+        });
+        Self { shared, _task: Arc::new(AbortOnDropHandle::new(task)) }
     }
 
     /// Waits until the first list has arrived.
@@ -105,7 +120,12 @@ impl<K: ApiType> Informer<K> {
 
     /// The object of that name; `namespace` is empty for cluster-scoped kinds.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.read(|view| view.get(&ObjectRef::new(namespace, name)).cloned())
+        self.find(&ObjectRef::new(namespace, name))
+    }
+
+    /// The object that `key` names.
+    pub fn find(&self, key: &ObjectRef) -> Option<Arc<K>> {
+        self.read(|view| view.get(key).cloned())
     }
 
     /// All objects, ordered by namespace and name.
@@ -140,15 +160,31 @@ impl<K: ApiType> Informer<K> {
         self.read(|view| view.by(name, value))
     }
 
-    /// Calls `handler` for every object there is, as a creation, and then for every change. Handlers run in the
-    /// informer's task: they must be quick and must not block (enqueue a key, say).
+    /// Calls `handler` for every object there is, as a creation, and then for every change, for as long as the
+    /// informer lives. Handlers run in the informer's task: they must be quick and must not block (enqueue a key,
+    /// say).
     pub fn on_change(&self, handler: impl Fn(&Change<K>) + Send + Sync + 'static) {
+        self.subscribe(handler).0 = None;
+    }
+
+    /// As [`Informer::on_change`], until the subscription is dropped.
+    pub fn subscribe(&self, handler: impl Fn(&Change<K>) + Send + Sync + 'static) -> Subscription {
         // Holding the handlers' lock keeps the informer from announcing changes meanwhile.
         let mut handlers = self.shared.handlers.lock().unwrap_or_else(PoisonError::into_inner);
         for object in self.list() {
             handler(&Change { old: None, new: Some(object) });
         }
-        handlers.push(Box::new(handler));
+        let id = handlers.next;
+        handlers.next += 1;
+        handlers.by_id.push((id, Box::new(handler)));
+        drop(handlers);
+        let shared: Weak<Shared<K>> = Arc::downgrade(&self.shared);
+        Subscription(Some(Box::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                let mut handlers = shared.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+                handlers.by_id.retain(|(other, _)| *other != id);
+            }
+        })))
     }
 
     fn read<T>(&self, read: impl FnOnce(&View<K>) -> T) -> T {
@@ -157,13 +193,22 @@ impl<K: ApiType> Informer<K> {
 }
 
 impl<K: ApiType> Shared<K> {
-    /// Applies a change and tells the handlers. The handlers' lock is taken first, so that a handler being added
+    /// Applies a step and tells the handlers. The handlers' lock is taken first, so that a handler being added
     /// sees each object either in its replay or as a change, and never twice.
-    fn change(&self, apply: impl FnOnce(&mut View<K>) -> Vec<Change<K>>, seen: Revision) {
+    fn step(&self, followed: Followed) {
+        let seen = followed.revision();
         let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = apply(&mut self.view.write().unwrap_or_else(PoisonError::into_inner));
+        let changes = {
+            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            match followed {
+                Followed::All(objects, _) => view.replace(objects.iter().filter_map(typed).collect()),
+                Followed::Set(object) => typed(&object).map(|object| view.set(object)).unwrap_or_default(),
+                Followed::Gone(object) => typed::<K>(&object).map(|object| view.remove(&object)).unwrap_or_default(),
+                Followed::Progress(_) => Vec::new(),
+            }
+        };
         for change in &changes {
-            for handler in handlers.iter() {
+            for (_, handler) in &handlers.by_id {
                 handler(change);
             }
         }
@@ -172,64 +217,6 @@ impl<K: ApiType> Shared<K> {
     }
 }
 
-/// Lists and watches until it is aborted.
-async fn follow<K: ApiType>(shared: Arc<Shared<K>>, api: Api<K>, labels: LabelSelector, fields: FieldSelector) {
-    let clock = *api.client().clock();
-    let mut wait = RETRY.0;
-    loop {
-        let before = *shared.seen.borrow();
-        let error = follow_once(&shared, &api, &labels, &fields).await;
-        if *shared.seen.borrow() != before {
-            wait = RETRY.0;
-        }
-        let kind = &api.dynamic().kind().kind;
-        match error {
-            Ok(()) => tracing::trace!(kind, "watch ended, listing again"),
-            Err(error) => tracing::debug!(kind, %error, "watch failed, listing again"),
-        }
-        clock.sleep(wait).await;
-        wait = (wait * 2).min(RETRY.1);
-    }
-}
-
-async fn follow_once<K: ApiType>(
-    shared: &Shared<K>,
-    api: &Api<K>,
-    labels: &LabelSelector,
-    fields: &FieldSelector,
-) -> Result<(), ApiError> {
-    let options = ListOptions { labels: labels.clone(), fields: fields.clone(), ..ListOptions::default() };
-    let list = api.list(&options).await?;
-    let mut seen = list.revision;
-    shared.change(|view| view.replace(list.items), seen);
-    loop {
-        let options = WatchOptions {
-            labels: labels.clone(),
-            fields: fields.clone(),
-            from: Consistency::Exact(seen),
-            bookmarks: true,
-            ..WatchOptions::default()
-        };
-        let mut events = api.watch(&options).await?;
-        while let Some(event) = events.next().await {
-            match event? {
-                TypedEvent::Added(object) | TypedEvent::Modified(object) => {
-                    seen = revision_of(&*object);
-                    shared.change(|view| view.set(object), seen);
-                }
-                TypedEvent::Deleted(object) => {
-                    seen = revision_of(&*object);
-                    shared.change(|view| view.remove(&object), seen);
-                }
-                TypedEvent::Bookmark(revision) => {
-                    seen = revision;
-                    shared.seen.send_replace(Some(seen));
-                }
-            }
-        }
-    }
-}
-
-fn revision_of<K: ApiType>(object: &K) -> Revision {
-    object.metadata().resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+fn typed<K: ApiType>(object: &Object) -> Option<Arc<K>> {
+    object.typed().inspect_err(|error| tracing::error!(%error, "a watch of one kind gave another")).ok()
 }

@@ -1,21 +1,31 @@
 //! [`Informers`]: one informer per kind for all who ask.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::BoxFuture;
+
 use super::Informer;
-use crate::api::ApiType;
+use crate::api::{ApiType, GroupResource, Kind, Revision};
 use crate::client::Client;
+
+type CaughtUp = Arc<dyn Fn(Revision) -> BoxFuture<'static, ()> + Send + Sync>;
+
+#[derive(Default)]
+struct Started {
+    /// Never iterated.
+    by_type: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    by_resource: BTreeMap<GroupResource, CaughtUp>,
+}
 
 /// The informers of a process part: at most one per kind, over all namespaces, started when first asked for.
 /// Clones share them; they end with the last clone (and whoever still holds one of the informers).
 #[derive(Clone)]
 pub struct Informers {
     client: Client,
-    /// Never iterated.
-    started: Arc<Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>,
+    started: Arc<Mutex<Started>>,
 }
 
 impl Debug for Informers {
@@ -38,8 +48,32 @@ impl Informers {
     /// The informer of all objects of type `K`.
     pub fn of<K: ApiType>(&self) -> Informer<K> {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(informer) = started.by_type.get(&TypeId::of::<K>()) {
+            return informer.downcast_ref::<Informer<K>>().expect("informers are kept under their type").clone();
+        }
+        let informer = Informer::<K>::start(self.client.all::<K>());
+        started.by_type.insert(TypeId::of::<K>(), Box::new(informer.clone()));
+        let waited = informer.clone();
+        started.by_resource.insert(
+            Kind::of::<K>().stored().clone(),
+            Arc::new(move |revision| {
+                let informer = waited.clone();
+                Box::pin(async move { informer.caught_up(revision).await })
+            }),
+        );
+        informer
+    }
+
+    /// Waits until the informer of `resource` shows everything up to `revision`, which must be of a write to that
+    /// resource. Returns at once where nobody asked for that informer.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the wait and nothing else.
+    pub async fn caught_up(&self, resource: &GroupResource, revision: Revision) {
         let informer =
-            started.entry(TypeId::of::<K>()).or_insert_with(|| Box::new(Informer::<K>::start(self.client.all::<K>())));
-        informer.downcast_ref::<Informer<K>>().expect("informers are kept under their type").clone()
+            self.started.lock().unwrap_or_else(PoisonError::into_inner).by_resource.get(resource).map(Arc::clone);
+        if let Some(caught_up) = informer {
+            caught_up(revision).await;
+        }
     }
 }

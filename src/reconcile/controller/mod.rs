@@ -1,0 +1,142 @@
+//! [`Controller`]: when to call a [`Reconciler`], and for what.
+
+mod backoff;
+mod queue;
+mod work;
+
+use std::fmt::{self, Debug};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use k8s_openapi::Metadata as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::work::{Inbox, work};
+use super::adopt::controller_of;
+use super::{Context, Reconciler};
+use crate::api::ApiType;
+use crate::client::{Change, Informers, ObjectRef, Subscription};
+
+/// How many objects are worked on at once, unless said otherwise (kube-controller-manager's default).
+const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(5).unwrap();
+
+/// What keeps a source of keys going, and the wait until it has given those of everything that exists.
+type Source = Box<dyn FnOnce(&Informers, &Arc<Inbox>) -> (Subscription, BoxFuture<'static, ()>) + Send>;
+
+/// Calls a [`Reconciler`] for every object of its kind that may need it.
+#[must_use = "a controller does nothing until it is started"]
+pub struct Controller<R> {
+    name: String,
+    reconciler: R,
+    sources: Vec<Source>,
+    concurrency: NonZeroUsize,
+}
+
+impl<R: Debug> Debug for Controller<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Controller")
+            .field("name", &self.name)
+            .field("reconciler", &self.reconciler)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R: Reconciler> Controller<R> {
+    /// A controller of that name (its client's agent and the source of its events).
+    pub fn new(name: impl Into<String>, reconciler: R) -> Self {
+        let this = Self { name: name.into(), reconciler, sources: Vec::new(), concurrency: CONCURRENCY };
+        this.watches(|change: &Change<R::Object>, _| vec![ObjectRef::of(change.object().metadata())])
+    }
+
+    /// Also looks at an object when something changes that it controls: an object of kind `K` whose controller
+    /// reference names it.
+    pub fn owns<K: ApiType>(self) -> Self {
+        self.watches(|change: &Change<K>, _| {
+            change.versions().filter_map(|object| owner::<R::Object>(object.metadata())).collect()
+        })
+    }
+
+    /// Also looks at the objects that `keys` names when something of kind `K` changes. `keys` must be quick and must
+    /// not block.
+    pub fn watches<K: ApiType>(
+        mut self,
+        keys: impl Fn(&Change<K>, &Informers) -> Vec<ObjectRef> + Send + Sync + 'static,
+    ) -> Self {
+        self.sources.push(Box::new(move |informers, inbox| {
+            let informer = informers.of::<K>();
+            let (inbox, others) = (Arc::clone(inbox), informers.clone());
+            let subscription = informer.subscribe(move |change| inbox.add_all(keys(change, &others)));
+            (subscription, Box::pin(async move { informer.synced().await }))
+        }));
+        self
+    }
+
+    /// Works on so many objects at once.
+    pub fn concurrency(mut self, concurrency: NonZeroUsize) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self, ctx: &Context) -> Running {
+        let ctx = ctx.named(&self.name);
+        let name = self.name.clone();
+        let task = tokio::spawn(async move {
+            let inbox = Arc::new(Inbox::default());
+            let (_subscriptions, synced): (Vec<_>, Vec<_>) =
+                self.sources.into_iter().map(|source| source(ctx.informers(), &inbox)).unzip();
+            futures::future::join_all(synced).await;
+            work(&name, &self.reconciler, &ctx, &inbox, self.concurrency).await;
+        });
+        Running::of(task)
+    }
+}
+
+/// The object of type `K` that controls the one with that metadata.
+fn owner<K: ApiType>(meta: &ObjectMeta) -> Option<ObjectRef> {
+    let owner = controller_of(meta)?;
+    let group = |api_version: &str| api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+    (owner.kind == K::KIND && group(&owner.api_version) == K::GROUP)
+        .then(|| ObjectRef::new(meta.namespace.clone().unwrap_or_default(), owner.name.clone()))
+}
+
+/// Controllers that run: dropping this ends them.
+#[must_use = "dropping it ends the controller"]
+#[derive(Debug, Default)]
+pub struct Running(Vec<AbortOnDropHandle<()>>);
+
+impl Running {
+    /// What a task does that was spawned for a controller.
+    pub fn of(task: tokio::task::JoinHandle<()>) -> Self {
+        Self(vec![AbortOnDropHandle::new(task)])
+    }
+
+    /// Both.
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Ends them and waits until nothing of them is left.
+    pub async fn stop(self) {
+        for task in &self.0 {
+            task.abort();
+        }
+        for task in self.0 {
+            let _ = task.await;
+        }
+    }
+}
+
+impl FromIterator<Self> for Running {
+    fn from_iter<I: IntoIterator<Item = Self>>(all: I) -> Self {
+        all.into_iter().fold(Self::default(), Self::and)
+    }
+}
+
+/// How long the informers may take to show what a reconciliation wrote before it is not waited for any longer:
+/// longer than any healthy watch lags, and short enough not to stall an object for good.
+const LAG: Duration = Duration::from_secs(30);

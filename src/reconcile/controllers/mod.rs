@@ -1,0 +1,3 @@
+//! The controllers of Kubernetes.
+
+pub mod replica_set;

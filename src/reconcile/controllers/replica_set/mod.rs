@@ -1,0 +1,182 @@
+//! ReplicaSets and ReplicationControllers: so many pods of one template.
+//!
+//! Both are the same controller over [`Replicated`] objects.
+
+mod kinds;
+mod rank;
+mod status;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Pod, ReplicationController};
+
+pub use self::kinds::Replicated;
+use self::rank::victims;
+use self::status::Condition;
+pub use self::status::ReplicaStatus;
+use crate::api::{ApiError, LabelSelector};
+use crate::client::{Change, Informers, ObjectRef};
+use crate::reconcile::adopt::{candidates, claim, controller_of};
+use crate::reconcile::{Action, Context, Controller, Error, Reconciler, pod, pod_control, slow_start};
+
+/// At most so many pods are created or deleted in one go.
+const BURST: usize = 500;
+
+/// The controller of ReplicaSets.
+pub fn replica_sets() -> Controller<Replication<ReplicaSet>> {
+    controller("replicaset-controller")
+}
+
+/// The controller of ReplicationControllers.
+pub fn replication_controllers() -> Controller<Replication<ReplicationController>> {
+    controller("replication-controller")
+}
+
+fn controller<W: Replicated>(name: &str) -> Controller<Replication<W>> {
+    Controller::new(name, Replication(PhantomData)).owns::<Pod>().watches(adopters::<W>)
+}
+
+/// Those that might adopt a pod that nobody controls.
+fn adopters<W: Replicated>(change: &Change<Pod>, informers: &Informers) -> Vec<ObjectRef> {
+    let Some(pod) = change.new.as_ref().filter(|pod| controller_of(&pod.metadata).is_none()) else { return Vec::new() };
+    let all = informers.of::<W>().list_in(pod.metadata.namespace.as_deref().unwrap_or_default());
+    all.iter()
+        .filter(|owner| owner.selector().is_some_and(|selector| selector.matches(pod.metadata.labels.as_ref())))
+        .map(|owner| ObjectRef::of(owner.metadata()))
+        .collect()
+}
+
+/// Keeps as many pods of a template as a [`Replicated`] object wants.
+#[derive(Debug)]
+pub struct Replication<W>(PhantomData<fn() -> W>);
+
+#[async_trait]
+impl<W: Replicated> Reconciler for Replication<W> {
+    type Object = W;
+
+    async fn reconcile(&self, owner: Arc<W>, ctx: &Context) -> Result<Action, Error> {
+        let meta = owner.metadata();
+        let (namespace, uid) = (meta.namespace.as_deref().unwrap_or_default(), meta.uid.as_deref().unwrap_or_default());
+        let Some(selector) = owner.selector() else {
+            return Err(Error::permanent(format!("{namespace}/{:?} has no usable selector", meta.name)));
+        };
+        let all: Vec<Arc<Pod>> = candidates(ctx, namespace, uid);
+        let terminating = all.iter().filter(|pod| pod::is_terminating(pod) && is_claimed(pod, uid, &selector)).count();
+        let active = all.into_iter().filter(|pod| pod::is_active(pod)).collect();
+        let active = claim(ctx, &*owner, &selector, active).await?;
+
+        let managed = if meta.deletion_timestamp.is_none() { manage(ctx, &*owner, &active).await } else { Ok(()) };
+
+        let now = ctx.clock().now();
+        let mut status = owner.status();
+        count(&mut status, &*owner, &active, now);
+        status.terminating = Some(number(terminating));
+        status.set_failure(&managed, active.len() < wanted(&*owner), now);
+        write_status(ctx, &owner, status).await?;
+        managed?;
+        Ok(next_availability(&*owner, &active, now).into())
+    }
+}
+
+fn is_claimed(pod: &Pod, uid: &str, selector: &LabelSelector) -> bool {
+    controller_of(&pod.metadata).is_some_and(|owner| owner.uid == uid) && selector.matches(pod.metadata.labels.as_ref())
+}
+
+fn wanted<W: Replicated>(owner: &W) -> usize {
+    usize::try_from(owner.replicas()).unwrap_or_default()
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Creates the pods that are missing, or deletes those that are too many.
+async fn manage<W: Replicated>(ctx: &Context, owner: &W, active: &[Arc<Pod>]) -> Result<(), Error> {
+    let wanted = wanted(owner);
+    if active.len() < wanted {
+        let Some(template) = owner.template() else { return Err(Error::permanent("there is no pod template")) };
+        let missing = (wanted - active.len()).min(BURST);
+        let (_, failure) = slow_start(missing, |_| async {
+            match pod_control::create(ctx, owner, pod_control::from_template(template, owner)).await {
+                // Nothing can be created there any more, and that is no failure.
+                Err(Error::Api(error)) if pod_control::namespace_is_terminating(&error) => Ok(()),
+                other => other,
+            }
+        })
+        .await;
+        return failure.map_or(Ok(()), Err);
+    }
+    let excess = (active.len() - wanted).min(BURST);
+    if excess == 0 {
+        return Ok(());
+    }
+    let victims = victims(active, &related(ctx, owner), excess, ctx.clock().now());
+    let deleted = join_all(victims.iter().map(|pod| pod_control::delete(ctx, owner, pod))).await;
+    deleted.into_iter().collect()
+}
+
+/// The pods of all siblings: of the objects that have the same controller, this one among them.
+fn related<W: Replicated>(ctx: &Context, owner: &W) -> Vec<Arc<Pod>> {
+    let meta = owner.metadata();
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let parent = controller_of(meta).map(|parent| &parent.uid);
+    let siblings = ctx.informers().of::<W>().list_in(namespace).into_iter().filter(|sibling| {
+        sibling.metadata().uid == meta.uid
+            || parent.is_some() && controller_of(sibling.metadata()).map(|parent| &parent.uid) == parent
+    });
+    let selectors: Vec<_> = siblings.filter_map(|sibling| sibling.selector()).collect();
+    let pods = ctx.informers().of::<Pod>().list_in(namespace).into_iter();
+    pods.filter(|pod| selectors.iter().any(|selector| selector.matches(pod.metadata.labels.as_ref()))).collect()
+}
+
+fn count<W: Replicated>(status: &mut ReplicaStatus, owner: &W, active: &[Arc<Pod>], now: Timestamp) {
+    let labels = owner.template().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
+    let labelled = |pod: &Pod| {
+        labels
+            .into_iter()
+            .flatten()
+            .all(|(key, value)| pod.metadata.labels.as_ref().and_then(|labels| labels.get(key)) == Some(value))
+    };
+    let count = |matches: &dyn Fn(&Pod) -> bool| number(active.iter().filter(|pod| matches(pod)).count());
+    status.replicas = number(active.len());
+    status.fully_labeled = count(&labelled);
+    status.ready = count(&pod::is_ready);
+    status.available = count(&|pod| pod::is_available(pod, owner.min_ready_seconds(), now));
+}
+
+/// In how long the next ready pod counts as available.
+fn next_availability<W: Replicated>(owner: &W, active: &[Arc<Pod>], now: Timestamp) -> Option<Duration> {
+    let waits = active.iter().filter(|pod| pod::is_ready(pod) && owner.min_ready_seconds() > 0);
+    waits.filter_map(|pod| pod::available_in(pod, owner.min_ready_seconds(), now)).filter(|wait| !wait.is_zero()).min()
+}
+
+/// Writes the status where it differs, once more where another write came between.
+async fn write_status<W: Replicated>(ctx: &Context, owner: &Arc<W>, mut status: ReplicaStatus) -> Result<(), ApiError> {
+    let meta = owner.metadata();
+    status.observed_generation = meta.generation;
+    if status == owner.status() {
+        return Ok(());
+    }
+    let api = ctx.client().api::<W>(meta.namespace.as_deref().unwrap_or_default());
+    let mut owner = W::clone(owner);
+    owner.set_status(status.clone());
+    match api.update_status(owner).await {
+        Err(error) if error.is_conflict() => {
+            let mut fresh = W::clone(&*api.get(meta.name.as_deref().unwrap_or_default()).await?);
+            if fresh.metadata().uid != meta.uid {
+                return Ok(());
+            }
+            fresh.set_status(status);
+            api.update_status(fresh).await.map(drop)
+        }
+        // It is gone: there is nothing to say of it.
+        Err(error) if error.is_not_found() => Ok(()),
+        other => other.map(drop),
+    }
+}
