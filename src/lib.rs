@@ -5,5 +5,6 @@ pub mod client;
 pub mod clock;
 pub mod random;
 pub mod reconcile;
+pub mod runtime;
 pub mod service;
 pub mod store;

@@ -1,0 +1,158 @@
+//! Containers: what they are made from and how they are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerPort, ResourceRequirements, SecurityContext};
+
+use super::files::FileTree;
+
+/// Identifies a container in its runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContainerId(Arc<str>);
+
+impl ContainerId {
+    /// The container of that ID.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The ID as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where mounted files come from.
+#[derive(Clone, Debug)]
+pub enum MountSource {
+    /// Files that the node agent keeps; later changes show in the container.
+    Files(FileTree),
+    /// A path of the node.
+    Host(String),
+}
+
+/// A directory or file mounted into a container.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// Where it appears in the container.
+    pub path: String,
+    /// What appears there.
+    pub source: MountSource,
+    /// The part of the source that appears; all of it where empty.
+    pub sub_path: String,
+    /// Whether writing is refused.
+    pub read_only: bool,
+}
+
+/// What a container is made from.
+#[derive(Clone, Debug, Default)]
+pub struct ContainerConfig {
+    /// Its name in the pod.
+    pub name: String,
+    /// How many containers of this name the pod had before.
+    pub attempt: u32,
+    /// The image, as the pod names it.
+    pub image: String,
+    /// The program instead of the image's own.
+    pub command: Vec<String>,
+    /// The arguments instead of the image's own.
+    pub args: Vec<String>,
+    /// The working directory; the image's where empty.
+    pub working_dir: String,
+    /// The environment, later entries over earlier ones.
+    pub env: Vec<(String, String)>,
+    /// Mounted files.
+    pub mounts: Vec<Mount>,
+    /// The ports that it declares.
+    pub ports: Vec<ContainerPort>,
+    /// What it may use.
+    pub resources: ResourceRequirements,
+    /// As whom and with which rights it runs.
+    pub security: SecurityContext,
+    /// Whether there is a terminal.
+    pub tty: bool,
+    /// Whether input can be attached.
+    pub stdin: bool,
+    /// Whether input ends when the first that was attached leaves.
+    pub stdin_once: bool,
+    /// The file whose content becomes the message of its end.
+    pub termination_message_path: String,
+    /// The signal that asks it to end; the image's own, or SIGTERM, where empty.
+    pub stop_signal: String,
+    /// Facts for whoever finds the container again.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit code; 128 + N where signal N killed it.
+    pub code: i32,
+    /// One word: `Completed`, `Error`, `OOMKilled`, `StartError`, `ContainerCannotRun`.
+    pub reason: String,
+    /// What it left in its termination message file, or why it did not start.
+    pub message: String,
+    /// When its program began; `None` where it never did.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
+/// Where in its life a container is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Made, not started.
+    Created,
+    /// Its program runs.
+    Running {
+        /// Since when.
+        started_at: Timestamp,
+    },
+    /// Its program has ended.
+    Exited(Exit),
+}
+
+/// A container as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerStatus {
+    /// Its ID.
+    pub id: ContainerId,
+    /// Its name in the pod.
+    pub name: String,
+    /// How many containers of this name the pod had before.
+    pub attempt: u32,
+    /// The image, as it was asked for.
+    pub image: String,
+    /// The image's digest reference.
+    pub image_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Where in its life it is.
+    pub state: ContainerState,
+    /// The labels that it was made with.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ContainerStatus {
+    /// Whether its program runs.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, ContainerState::Running { .. })
+    }
+
+    /// How it ended, where it has.
+    pub fn exit(&self) -> Option<&Exit> {
+        match &self.state {
+            ContainerState::Exited(exit) => Some(exit),
+            _ => None,
+        }
+    }
+}

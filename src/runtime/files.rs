@@ -1,0 +1,165 @@
+//! [`FileTree`]: files in memory, shared between the node agent and containers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// The content.
+    pub content: Bytes,
+    /// The permission bits.
+    pub mode: u32,
+}
+
+impl File {
+    /// A file with that content, readable by all.
+    pub fn new(content: impl Into<Bytes>) -> Self {
+        Self { content: content.into(), mode: 0o644 }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tree {
+    files: BTreeMap<String, File>,
+    directories: BTreeSet<String>,
+}
+
+/// A tree of files in memory. Clones are the same tree. Paths are relative to its root and use `/`; `.`, `..` and
+/// doubled slashes are resolved, and nothing leads out of the tree.
+///
+/// ```
+/// use orchestrion::runtime::{File, FileTree};
+/// let tree = FileTree::default();
+/// tree.write("/etc/app/mode", File::new("fast"));
+/// assert_eq!(tree.read("etc/app/mode").unwrap().content, "fast");
+/// assert_eq!(tree.list("etc").unwrap(), ["app"]);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct FileTree(Arc<Mutex<Tree>>);
+
+impl FileTree {
+    fn tree(&self) -> MutexGuard<'_, Tree> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file at `path`.
+    pub fn read(&self, path: &str) -> Option<File> {
+        self.tree().files.get(&normal(path)).cloned()
+    }
+
+    /// Writes a file, making the directories above it.
+    pub fn write(&self, path: &str, file: File) {
+        self.tree().files.insert(normal(path), file);
+    }
+
+    /// Appends to a file, made where there is none.
+    pub fn append(&self, path: &str, content: &[u8]) {
+        let mut tree = self.tree();
+        let file = tree.files.entry(normal(path)).or_insert_with(|| File::new(Bytes::new()));
+        file.content = [&file.content[..], content].concat().into();
+    }
+
+    /// Makes an empty directory.
+    pub fn make_directory(&self, path: &str) {
+        self.tree().directories.insert(normal(path));
+    }
+
+    /// Removes a file, or a directory with all that is in it. Whether there was one.
+    pub fn remove(&self, path: &str) -> bool {
+        let path = normal(path);
+        let mut tree = self.tree();
+        let before = tree.files.len() + tree.directories.len();
+        tree.files.retain(|name, _| !is_within(name, &path));
+        tree.directories.retain(|name| !is_within(name, &path));
+        tree.files.len() + tree.directories.len() < before
+    }
+
+    /// Whether there is a directory at `path`. The root always is one.
+    pub fn is_directory(&self, path: &str) -> bool {
+        let path = normal(path);
+        let tree = self.tree();
+        path.is_empty()
+            || tree.directories.iter().any(|name| is_within(name, &path))
+            || tree.files.keys().any(|name| *name != path && is_within(name, &path))
+    }
+
+    /// The names in a directory, in order; `None` where there is no such directory.
+    pub fn list(&self, path: &str) -> Option<Vec<String>> {
+        if !self.is_directory(path) {
+            return None;
+        }
+        let path = normal(path);
+        let tree = self.tree();
+        let names: BTreeSet<&str> = tree
+            .files
+            .keys()
+            .chain(&tree.directories)
+            .filter(|name| **name != path && is_within(name, &path))
+            .filter_map(|name| name[path.len()..].trim_start_matches('/').split('/').next())
+            .collect();
+        Some(names.into_iter().map(str::to_owned).collect())
+    }
+
+    /// All files and their paths, in order.
+    pub fn files(&self) -> BTreeMap<String, File> {
+        self.tree().files.clone()
+    }
+
+    /// Replaces everything, at once.
+    pub fn replace(&self, files: BTreeMap<String, File>) {
+        let files = files.into_iter().map(|(path, file)| (normal(&path), file)).collect();
+        *self.tree() = Tree { files, directories: BTreeSet::new() };
+    }
+}
+
+impl FromIterator<(String, File)> for FileTree {
+    fn from_iter<I: IntoIterator<Item = (String, File)>>(files: I) -> Self {
+        let tree = Self::default();
+        tree.replace(files.into_iter().collect());
+        tree
+    }
+}
+
+/// Whether `name` is `directory` or lies in it.
+pub(crate) fn is_within(name: &str, directory: &str) -> bool {
+    directory.is_empty() || name.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A path without leading, doubled and dotted parts.
+pub(crate) fn normal(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_never_lead_out_of_the_tree() {
+        assert_eq!(normal("/a//b/./../c"), "a/c");
+        assert_eq!(normal("../../etc"), "etc");
+    }
+
+    #[test]
+    fn directories_are_what_holds_files() {
+        let tree = FileTree::default();
+        tree.write("a/b/c", File::new("x"));
+        tree.write("ab", File::new("y"));
+        assert_eq!(tree.list("/").unwrap(), ["a", "ab"]);
+        assert_eq!(tree.list("a").unwrap(), ["b"]);
+        assert_eq!(tree.list("ab"), None);
+        assert!(tree.remove("a"));
+        assert!(!tree.is_directory("a"));
+    }
+}

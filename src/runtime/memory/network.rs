@@ -1,0 +1,247 @@
+//! The network of pods: real sockets on loopback addresses, or none at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use crate::runtime::PodStream;
+
+/// Connections that wait to be accepted before a further one must wait.
+const BACKLOG: usize = 128;
+/// The port that stands for a whole subnet.
+const CLAIM_PORT: u16 = 64640;
+/// Bytes in flight on a simulated connection.
+const WINDOW: usize = 64 << 10;
+
+/// How the pods of a runtime reach each other.
+#[derive(Clone, Debug)]
+pub enum Network {
+    /// Every pod has an address of 127.0.0.0/8 and real sockets. Needs no privileges (ports below 1024 need what
+    /// they always need); nothing outside this machine reaches them.
+    Loopback(Subnet),
+    /// Every pod has an address that exists only here, and connections are pairs of buffers: for virtual time.
+    Simulated(Subnet, SimulatedNetwork),
+}
+
+impl Network {
+    /// The loopback network of the node of that number: 256 addresses of 127.64.0.0/10. Where another cluster on this
+    /// machine has them, the next 256 that are free.
+    pub fn loopback(node: u16) -> Self {
+        let base = Ipv4Addr::new(127, 64, 0, 0);
+        let part = |step: u16| Subnet::of(base, node.wrapping_add(step) & 0x3fff);
+        Self::Loopback((0..0x3fff).find_map(|step| part(step).claimed()).unwrap_or_else(|| part(0)))
+    }
+
+    /// The simulated network of the node of that number; nodes that share `network` reach each other's pods.
+    pub fn simulated(node: u16, network: SimulatedNetwork) -> Self {
+        Self::Simulated(Subnet::of(Ipv4Addr::new(10, 244, 0, 0), node), network)
+    }
+
+    /// The addresses of its pods.
+    pub fn subnet(&self) -> &Subnet {
+        match self {
+            Self::Loopback(subnet) | Self::Simulated(subnet, _) => subnet,
+        }
+    }
+
+    /// Listens on a TCP port of an address.
+    ///
+    /// # Errors
+    /// As sockets do: the port is taken, or needs a privilege.
+    pub async fn listen(&self, ip: IpAddr, port: u16) -> io::Result<Listener> {
+        Ok(match self {
+            Self::Loopback(_) => Listener(Kind::Socket(TcpListener::bind((ip, port)).await?)),
+            Self::Simulated(_, network) => network.listen(ip, port)?,
+        })
+    }
+
+    /// Connects to a TCP port of an address.
+    ///
+    /// # Errors
+    /// As sockets do: nobody listens there.
+    pub async fn connect(&self, ip: IpAddr, port: u16) -> io::Result<PodStream> {
+        Ok(match self {
+            Self::Loopback(_) => {
+                let stream = TcpStream::connect((ip, port)).await?;
+                stream.set_nodelay(true)?;
+                Box::pin(stream)
+            }
+            Self::Simulated(_, network) => network.connect(ip, port).await?,
+        })
+    }
+}
+
+/// The addresses of one node's pods: a /24, of which each pod takes one.
+#[derive(Clone, Debug)]
+pub struct Subnet {
+    first: Ipv4Addr,
+    used: Arc<Mutex<Used>>,
+    /// Bound to the network's address, which no pod has: a lock between the processes of this machine.
+    claim: Option<Arc<UdpSocket>>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    last: u8,
+    taken: BTreeSet<u8>,
+}
+
+impl Subnet {
+    /// Part `index` of the network that begins at `base`, in parts of 256 addresses.
+    pub fn of(base: Ipv4Addr, index: u16) -> Self {
+        Self {
+            first: Ipv4Addr::from(u32::from(base).wrapping_add(u32::from(index) << 8)),
+            used: Arc::default(),
+            claim: None,
+        }
+    }
+
+    /// The same, claimed for this owner alone; `None` where another has it.
+    fn claimed(mut self) -> Option<Self> {
+        self.claim = Some(Arc::new(UdpSocket::bind((self.first, CLAIM_PORT)).ok()?));
+        Some(self)
+    }
+
+    /// `10.244.1.0/24`
+    pub fn cidr(&self) -> String {
+        format!("{}/24", self.first)
+    }
+
+    /// Takes the next free address, so that a released one rests as long as possible.
+    pub(super) fn take(&self) -> Option<Address> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        // .0 is the network, .1 the node's end of it, .255 the broadcast address.
+        let after = (2..=254).map(|step| 2 + (u16::from(used.last.max(1)) - 1 + step - 2) % 253);
+        let host = after.filter_map(|host| u8::try_from(host).ok()).find(|host| !used.taken.contains(host))?;
+        used.taken.insert(host);
+        used.last = host;
+        let [a, b, c, _] = self.first.octets();
+        Some(Address { ip: Ipv4Addr::new(a, b, c, host).into(), host, subnet: self.clone() })
+    }
+}
+
+/// An address in use; dropping it releases it.
+#[derive(Debug)]
+pub(super) struct Address {
+    pub(super) ip: IpAddr,
+    host: u8,
+    subnet: Subnet,
+}
+
+impl Drop for Address {
+    fn drop(&mut self) {
+        self.subnet.used.lock().unwrap_or_else(PoisonError::into_inner).taken.remove(&self.host);
+    }
+}
+
+type Listeners = BTreeMap<(IpAddr, u16), mpsc::Sender<PodStream>>;
+
+/// A network in memory, shared by the nodes of a cluster. Clones are the same network.
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedNetwork(Arc<Mutex<Listeners>>);
+
+impl SimulatedNetwork {
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Listens on a port of an address.
+    ///
+    /// # Errors
+    /// `AddrInUse` where somebody does already.
+    pub fn listen(&self, ip: IpAddr, port: u16) -> io::Result<Listener> {
+        let mut listeners = self.listeners();
+        if listeners.get(&(ip, port)).is_some_and(|listener| !listener.is_closed()) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        listeners.insert((ip, port), sender);
+        Ok(Listener(Kind::Simulated { incoming: receiver, at: (ip, port), network: self.clone() }))
+    }
+
+    /// Connects to a port of an address.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` where nobody listens.
+    pub async fn connect(&self, ip: IpAddr, port: u16) -> io::Result<PodStream> {
+        let listener = self.listeners().get(&(ip, port)).cloned().ok_or(io::ErrorKind::ConnectionRefused)?;
+        let (near, far) = tokio::io::duplex(WINDOW);
+        listener.send(Box::pin(far)).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        Ok(Box::pin(near))
+    }
+}
+
+/// Accepts connections to a port of a pod. Dropping it closes the port.
+#[derive(Debug)]
+pub struct Listener(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Socket(TcpListener),
+    Simulated { incoming: mpsc::Receiver<PodStream>, at: (IpAddr, u16), network: SimulatedNetwork },
+}
+
+impl Listener {
+    /// The next connection.
+    ///
+    /// # Errors
+    /// As sockets do; the listener remains usable.
+    ///
+    /// # Cancel safety
+    /// No connection is lost.
+    pub async fn accept(&mut self) -> io::Result<PodStream> {
+        match &mut self.0 {
+            Kind::Socket(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::pin(stream))
+            }
+            Kind::Simulated { incoming, .. } => incoming.recv().await.ok_or_else(|| io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Kind::Simulated { incoming, at, network } = &mut self.0 {
+            incoming.close();
+            let mut listeners = network.listeners();
+            if listeners.get(at).is_some_and(mpsc::Sender::is_closed) {
+                listeners.remove(at);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_released_address_rests_before_it_is_taken_again() {
+        let subnet = Subnet::of(Ipv4Addr::new(10, 244, 0, 0), 3);
+        let first = subnet.take().unwrap();
+        assert_eq!(first.ip.to_string(), "10.244.3.2");
+        drop(first);
+        let second = subnet.take().unwrap();
+        assert_eq!(second.ip.to_string(), "10.244.3.3");
+        let rest: Vec<_> = std::iter::from_fn(|| subnet.take()).collect();
+        assert_eq!(rest.len(), 252);
+        drop(second);
+        assert_eq!(subnet.take().unwrap().ip.to_string(), "10.244.3.3");
+    }
+
+    #[tokio::test]
+    async fn a_simulated_port_is_closed_with_its_listener() {
+        let network = SimulatedNetwork::default();
+        let ip = Ipv4Addr::new(10, 244, 0, 2).into();
+        let listener = network.listen(ip, 80).unwrap();
+        assert_eq!(network.listen(ip, 80).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        assert!(network.connect(ip, 80).await.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused));
+    }
+}

@@ -1,0 +1,299 @@
+//! [`Runtime`] for [`MemoryRuntime`].
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::container::Container;
+use super::context::Place;
+use super::{MemoryRuntime, Sandbox, Tables};
+use crate::api::{ExecOptions, ExecSession, LogOptions};
+use crate::random::Random;
+use crate::runtime::image::qualified;
+use crate::runtime::{
+    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, EventKind, Image, PodStream, Result,
+    Runtime, RuntimeError, RuntimeEvent, RuntimeInfo, SandboxConfig, SandboxId, SandboxStatus,
+};
+
+/// 64 hexadecimal digits, as runtimes name containers.
+fn hex_id(random: &Random) -> String {
+    let mut bytes = [0; 32];
+    random.fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A digest that depends on the image's name alone.
+fn digest(name: &str) -> String {
+    format!("sha256:{}", hex_id(&Random::seeded(0).fork(name)))
+}
+
+fn not_found(what: &'static str, id: &str) -> RuntimeError {
+    RuntimeError::NotFound { what, id: id.to_owned() }
+}
+
+impl Tables {
+    fn number(&mut self) -> u64 {
+        self.made += 1;
+        self.made
+    }
+}
+
+impl MemoryRuntime {
+    fn container(&self, id: &ContainerId) -> Result<Arc<Container>> {
+        self.tables().containers.get(id).cloned().ok_or_else(|| not_found("container", id.as_str()))
+    }
+
+    fn emit(&self, pod: &str, sandbox: &SandboxId, kind: EventKind) {
+        // Nobody may listen.
+        let _ = self.0.events.send(RuntimeEvent { pod: pod.to_owned(), sandbox: sandbox.clone(), kind });
+    }
+}
+
+#[async_trait]
+impl Runtime for MemoryRuntime {
+    fn info(&self) -> RuntimeInfo {
+        RuntimeInfo { name: "memory".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+
+    fn events(&self) -> BoxStream<'static, RuntimeEvent> {
+        stream::unfold(self.0.events.subscribe(), |mut events| async {
+            match events.recv().await {
+                Ok(event) => Some((event, events)),
+                Err(RecvError::Closed) => None,
+                Err(RecvError::Lagged(_)) => {
+                    let lost = RuntimeEvent { pod: String::new(), sandbox: SandboxId::new(""), kind: EventKind::Lost };
+                    Some((lost, events))
+                }
+            }
+        })
+        .boxed()
+    }
+
+    async fn run_sandbox(&self, config: &SandboxConfig) -> Result<SandboxStatus> {
+        let world = &self.0.config;
+        let address = match config.host_network {
+            Some(_) => None,
+            None => Some(world.network.subnet().take().ok_or_else(|| {
+                RuntimeError::Network(format!(
+                    "failed to allocate for range 0: no IP addresses available in range set: {}",
+                    world.network.subnet().cidr()
+                ))
+            })?),
+        };
+        let ip = config.host_network.or(address.as_ref().map(|address| address.ip));
+        let ip = ip.ok_or_else(|| RuntimeError::Network("the sandbox has no address".to_owned()))?;
+        let id = SandboxId::new(hex_id(&world.random));
+        let status = SandboxStatus {
+            id: id.clone(),
+            name: config.name.clone(),
+            namespace: config.namespace.clone(),
+            uid: config.uid.clone(),
+            attempt: config.attempt,
+            ready: true,
+            created_at: world.clock.now(),
+            ips: vec![ip],
+        };
+        let config = Arc::new(config.clone());
+        let place = Place {
+            sandbox: Arc::clone(&config),
+            node: world.node.as_str().into(),
+            ip,
+            network: world.network.clone(),
+            clock: world.clock,
+            random: world.random.clone(),
+            sessions: Mutex::default(),
+        };
+        let mut tables = self.tables();
+        let number = tables.number();
+        let sandbox = Sandbox {
+            config,
+            status: status.clone(),
+            number,
+            place: Some(Arc::new(place)),
+            address,
+            containers: Vec::new(),
+        };
+        tables.sandboxes.insert(id, sandbox);
+        Ok(status)
+    }
+
+    async fn stop_sandbox(&self, id: &SandboxId) -> Result<()> {
+        let (containers, place, address, pod) = {
+            let mut tables = self.tables();
+            let Some(sandbox) = tables.sandboxes.get_mut(id) else { return Ok(()) };
+            if !std::mem::replace(&mut sandbox.status.ready, false) {
+                return Ok(());
+            }
+            let (place, address, pod) = (sandbox.place.take(), sandbox.address.take(), sandbox.config.uid.clone());
+            let ids = sandbox.containers.clone();
+            let containers: Vec<_> = ids.iter().filter_map(|id| tables.containers.get(id).cloned()).collect();
+            (containers, place, address, pod)
+        };
+        for container in containers {
+            container.finish(137, "Error", String::new());
+        }
+        drop((place, address)); // only now may another pod have the address
+        self.emit(&pod, id, EventKind::SandboxStopped);
+        Ok(())
+    }
+
+    async fn remove_sandbox(&self, id: &SandboxId) -> Result<()> {
+        self.stop_sandbox(id).await?;
+        let mut tables = self.tables();
+        if let Some(sandbox) = tables.sandboxes.remove(id) {
+            tables.containers.retain(|_, container| container.sandbox != sandbox.status.id);
+        }
+        Ok(())
+    }
+
+    async fn sandboxes(&self) -> Result<Vec<SandboxStatus>> {
+        let tables = self.tables();
+        let mut sandboxes: Vec<_> = tables.sandboxes.values().collect();
+        sandboxes.sort_by_key(|sandbox| sandbox.number);
+        Ok(sandboxes.into_iter().map(|sandbox| sandbox.status.clone()).collect())
+    }
+
+    async fn containers(&self, sandbox: &SandboxId) -> Result<Vec<ContainerStatus>> {
+        let tables = self.tables();
+        let ids = &tables.sandboxes.get(sandbox).ok_or_else(|| not_found("sandbox", sandbox.as_str()))?.containers;
+        Ok(ids.iter().filter_map(|id| tables.containers.get(id)).map(|container| container.status()).collect())
+    }
+
+    async fn create_container(&self, sandbox: &SandboxId, config: &ContainerConfig) -> Result<ContainerId> {
+        let world = &self.0.config;
+        let id = ContainerId::new(hex_id(&world.random));
+        let mut tables = self.tables();
+        let name = qualified(&config.image).ok_or_else(|| RuntimeError::ImageName(config.image.clone()))?;
+        let present = tables.images.get(&name).cloned();
+        let present = present.ok_or_else(|| RuntimeError::Create(format!("image {name:?}: not found")))?;
+        let image = world.registry.find(&config.image);
+        let image = image.ok_or_else(|| RuntimeError::Create(format!("image {name:?}: not found")))?;
+        let owner = tables.sandboxes.get_mut(sandbox).ok_or_else(|| not_found("sandbox", sandbox.as_str()))?;
+        let Some(place) = owner.place.clone() else {
+            return Err(RuntimeError::State(format!("sandbox {:?} is not running", sandbox.as_str())));
+        };
+        owner.containers.push(id.clone());
+        let (config, events) = (config.clone(), self.0.events.clone());
+        let container =
+            Container::new(id.clone(), sandbox.clone(), place, config, image, &present, &self.0.host, events);
+        tables.containers.insert(id.clone(), Arc::new(container));
+        Ok(id)
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<()> {
+        let container = self.container(id)?;
+        if !container.image.start_latency.is_zero() {
+            self.0.config.clock.sleep(container.image.start_latency).await;
+        }
+        container.start().await
+    }
+
+    async fn stop_container(&self, id: &ContainerId, timeout: Duration) -> Result<()> {
+        match self.container(id) {
+            Ok(container) => container.stop(timeout).await,
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn remove_container(&self, id: &ContainerId) -> Result<()> {
+        let mut tables = self.tables();
+        if let Some(container) = tables.containers.remove(id) {
+            if let Some(sandbox) = tables.sandboxes.get_mut(&container.sandbox) {
+                sandbox.containers.retain(|other| other != id);
+            }
+            drop(tables);
+            container.finish(137, "Error", String::new());
+        }
+        Ok(())
+    }
+
+    async fn container_status(&self, id: &ContainerId) -> Result<ContainerStatus> {
+        Ok(self.container(id)?.status())
+    }
+
+    async fn stats(&self, id: &ContainerId) -> Result<ContainerStats> {
+        let container = self.container(id)?;
+        let (clock, millis) = (&self.0.config.clock, container.image.cpu_millis);
+        let ran = container.started_at().map(|since| clock.since(since)).unwrap_or_default();
+        let running = container.started_at().is_some();
+        Ok(ContainerStats {
+            at: clock.now(),
+            cpu_nanos: u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX) / 1000 * millis,
+            cpu_nano_cores: if running { millis * 1_000_000 } else { 0 },
+            memory_bytes: if running { container.image.memory_bytes } else { 0 },
+        })
+    }
+
+    async fn image(&self, name: &str) -> Result<Option<Image>> {
+        let full = qualified(name).ok_or_else(|| RuntimeError::ImageName(name.to_owned()))?;
+        Ok(self.tables().images.get(&full).cloned())
+    }
+
+    async fn pull_image(&self, name: &str, _credentials: &[Credential]) -> Result<Image> {
+        let full = qualified(name).ok_or_else(|| RuntimeError::ImageName(name.to_owned()))?;
+        let failed = |why: &str| RuntimeError::Pull {
+            image: name.to_owned(),
+            message: format!(
+                "failed to pull and unpack image {full:?}: failed to resolve reference {full:?}: {full}: {why}"
+            ),
+        };
+        let Some(found) = self.0.config.registry.find(name) else { return Err(failed("not found")) };
+        if !found.pull_latency.is_zero() {
+            self.0.config.clock.sleep(found.pull_latency).await;
+        }
+        if let Some(why) = &found.pull_failure {
+            return Err(failed(why));
+        }
+        let repository = full.split('@').next().unwrap_or_default();
+        let tag = repository.rfind(':').filter(|at| !repository[*at..].contains('/'));
+        let repository = tag.map_or(repository, |at| &repository[..at]);
+        let image = Image {
+            id: digest(&full),
+            names: vec![full.clone(), format!("{repository}@{}", digest(&full))],
+            size: found.size,
+            user: found.user,
+        };
+        self.tables().images.insert(full, image.clone());
+        Ok(image)
+    }
+
+    async fn images(&self) -> Result<Vec<Image>> {
+        Ok(self.tables().images.values().cloned().collect())
+    }
+
+    async fn remove_image(&self, name: &str) -> Result<()> {
+        if let Some(full) = qualified(name) {
+            self.tables().images.remove(&full);
+        }
+        Ok(())
+    }
+
+    async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<BoxStream<'static, Result<Bytes>>> {
+        Ok(self.container(id)?.log.read(options))
+    }
+
+    async fn exec(&self, id: &ContainerId, options: &ExecOptions) -> Result<ExecSession> {
+        self.container(id)?.exec(options)
+    }
+
+    async fn attach(&self, id: &ContainerId, options: &ExecOptions) -> Result<ExecSession> {
+        self.container(id)?.attach(options)
+    }
+
+    async fn dial(&self, id: &SandboxId, port: u16) -> Result<PodStream> {
+        let ip = {
+            let tables = self.tables();
+            let sandbox = tables.sandboxes.get(id).filter(|sandbox| sandbox.status.ready);
+            sandbox.and_then(|sandbox| sandbox.status.ips.first().copied())
+        };
+        let ip = ip.ok_or_else(|| not_found("sandbox", id.as_str()))?;
+        let stream = self.0.config.network.connect(ip, port).await;
+        stream.map_err(|source| RuntimeError::Dial { address: format!("{ip}:{port}"), source })
+    }
+}

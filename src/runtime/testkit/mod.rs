@@ -1,0 +1,1 @@
+//! What every [`Runtime`](super::Runtime) must do, as functions to call from the tests of one.
