@@ -6,5 +6,6 @@ pub mod clock;
 pub mod random;
 pub mod reconcile;
 pub mod runtime;
+pub mod server;
 pub mod service;
 pub mod store;

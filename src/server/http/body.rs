@@ -1,0 +1,114 @@
+//! Bodies: reading requests within a limit, writing answers whole or as they come.
+
+use std::convert::Infallible;
+
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use http::{Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody, combinators::UnsyncBoxBody};
+use serde::Serialize;
+
+use crate::api::{ApiError, Reason};
+
+/// An error of a body's source.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A body of a request or an answer, of whatever source.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// The largest body that is taken (upstream's `MaxRequestBodyBytes`).
+pub(crate) const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+pub(crate) const JSON: &str = "application/json";
+
+/// Upstream's words for a path or a kind that is not served.
+pub(crate) const NO_SUCH_RESOURCE: &str = "the server could not find the requested resource";
+
+/// Erases the type of a body.
+pub(crate) fn erase<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
+
+/// A body that is there as a whole.
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
+}
+
+/// A body that comes piece by piece.
+pub(crate) fn pieces<S, E>(stream: S) -> Body
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: Into<BoxError>,
+{
+    StreamBody::new(stream.map(|piece| piece.map(Frame::data).map_err(Into::into))).boxed_unsync()
+}
+
+/// An answer with a body of that type.
+pub(crate) fn answer(code: StatusCode, content_type: &str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = code;
+    if let Ok(value) = content_type.parse() {
+        response.headers_mut().insert(header::CONTENT_TYPE, value);
+    }
+    response
+}
+
+/// An answer of plain text.
+pub(crate) fn text(code: StatusCode, text: impl Into<String>) -> Response<Body> {
+    let mut response = answer(code, "text/plain; charset=utf-8", whole(text.into()));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// An answer of JSON.
+pub(crate) fn json(code: StatusCode, value: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => answer(code, JSON, whole(bytes)),
+        Err(error) => failure(&ApiError::internal(error)),
+    }
+}
+
+/// The answer that an error is.
+pub(crate) fn failure(error: &ApiError) -> Response<Body> {
+    let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // A `Status` always serialises.
+    let bytes = serde_json::to_vec(error.status()).unwrap_or_default();
+    let mut response = answer(code, JSON, whole(bytes));
+    if let Some(seconds) = error.status().details.as_ref().and_then(|details| details.retry_after_seconds) {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// The error of a path or a kind that is not served.
+pub(crate) fn no_such_resource() -> ApiError {
+    ApiError::new(Reason::NotFound, NO_SUCH_RESOURCE)
+}
+
+/// Reads a request's body.
+pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
+    let mut body = Limited::new(body, BODY_LIMIT);
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    read.extend_from_slice(&data);
+                }
+            }
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(ApiError::new(
+                    Reason::RequestEntityTooLarge,
+                    format!("Request entity too large: limit is {BODY_LIMIT}"),
+                ));
+            }
+            Err(error) => return Err(ApiError::bad_request(format!("unable to read the request's body: {error}"))),
+        }
+    }
+    Ok(read.freeze())
+}

@@ -1,0 +1,26 @@
+//! Who may read the paths that are no objects. What concerns objects, the backend decides.
+
+use crate::api::{ApiError, Reason, User};
+use crate::server::authn::{AUTHENTICATED, MASTERS};
+
+/// Paths that every authenticated user may read (upstream's `system:discovery` and `system:public-info-viewer`).
+const DISCOVERY: &[&str] = &["/api", "/apis", "/openapi", "/version", "/healthz", "/livez", "/readyz"];
+
+/// Whether `user` is of that group.
+pub(crate) fn is_member(user: &User, group: &str) -> bool {
+    user.groups.iter().any(|own| own == group)
+}
+
+/// Checks that `user` may send a request of that method (in lower case) to a path that is no object.
+///
+/// # Errors
+/// Forbidden, in upstream's words.
+pub(crate) fn path(user: &User, method: &str, path: &str) -> Result<(), ApiError> {
+    let below = |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let discovers = matches!(method, "get" | "head") && DISCOVERY.iter().any(below);
+    if is_member(user, MASTERS) || (is_member(user, AUTHENTICATED) && discovers) {
+        return Ok(());
+    }
+    let message = format!("forbidden: User \"{}\" cannot {method} path \"{path}\"", user.name);
+    Err(ApiError::new(Reason::Forbidden, message))
+}

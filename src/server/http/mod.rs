@@ -1,0 +1,26 @@
+//! The wire: the Kubernetes API over HTTP, for any [`Backend`](crate::api::Backend).
+//!
+//! [`Front`] is a `tower::Service`: requests in, answers out, no socket needed. Each request goes through the same
+//! steps: who calls ([`layers`]), what the path means ([`route`]), may they, is there room, then the verb
+//! ([`verbs`]), then the printing ([`printing`]).
+
+mod body;
+mod discovery;
+mod front;
+mod health;
+mod layers;
+mod metrics;
+mod negotiate;
+mod openapi;
+mod printing;
+mod query;
+mod route;
+#[cfg(test)]
+mod tests;
+mod verbs;
+mod watch_stream;
+
+pub use self::body::{Body, BoxError};
+pub use self::front::{Config, Front};
+pub use self::health::KUBERNETES_VERSION;
+pub use self::layers::authenticate::PeerUser;

@@ -1,0 +1,6 @@
+//! The front over a backend of a few ConfigMaps, driven in process.
+
+mod crud;
+mod fixture;
+mod paths;
+mod watching;

@@ -1,0 +1,78 @@
+use super::fixture::{Few, front, send, send_as};
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+#[tokio::test]
+async fn health_and_version_need_no_credentials_and_nothing_else_goes_without() {
+    let backend = Few::named(&[]);
+    let front = front(&backend);
+    for path in ["/healthz", "/livez", "/readyz", "/livez/ping"] {
+        let answer = send_as(&front, "GET", path, &[], "").await;
+        assert_eq!((answer.code, answer.text.as_str()), (200, "ok"), "{path}");
+    }
+    let verbose = send_as(&front, "GET", "/readyz?verbose", &[], "").await.text;
+    assert_eq!(verbose, "[+]ping ok\n[+]kinds ok\nreadyz check passed\n");
+    let version = send_as(&front, "GET", "/version", &[], "").await.json();
+    assert_eq!((&version["major"], &version["minor"]), (&"1".into(), &"36".into()));
+    for (path, headers) in [(MAPS, &[][..]), ("/api", &[]), (MAPS, &[("authorization", "Bearer wrong")])] {
+        let (code, reason, message) = send_as(&front, "GET", path, headers, "").await.failure();
+        assert_eq!((code, reason.as_str(), message.as_str()), (401, "Unauthorized", "Unauthorized"));
+    }
+}
+
+#[tokio::test]
+async fn a_token_says_who_calls_and_only_administrators_impersonate() {
+    let backend = Few::named(&[]);
+    let front = front(&backend);
+    let ann = ("authorization", "Bearer secret");
+    send_as(&front, "GET", MAPS, &[ann], "").await;
+    send(&front, "GET", MAPS, &[("impersonate-user", "bob"), ("impersonate-group", "devs")], "").await;
+    assert_eq!(*backend.calls.lock().unwrap(), ["list by ann of MostRecent", "list by bob of MostRecent"]);
+    let (code, _, message) = send_as(&front, "GET", MAPS, &[ann, ("impersonate-user", "bob")], "").await.failure();
+    assert_eq!(code, 403);
+    assert_eq!(
+        message,
+        "users \"bob\" is forbidden: User \"ann\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope"
+    );
+    let (_, _, message) = send_as(&front, "GET", "/metrics", &[ann], "").await.failure();
+    assert_eq!(message, "forbidden: User \"ann\" cannot get path \"/metrics\"");
+    assert_eq!(send_as(&front, "GET", "/apis", &[ann], "").await.code, 200);
+}
+
+#[tokio::test]
+async fn discovery_lists_the_kinds_in_both_forms() {
+    let front = front(&Few::named(&[]));
+    assert_eq!(send(&front, "GET", "/api", &[], "").await.json()["versions"][0], "v1");
+    let list = send(&front, "GET", "/api/v1", &[], "").await.json();
+    let maps = list["resources"].as_array().unwrap().iter().find(|row| row["name"] == "configmaps").unwrap();
+    assert_eq!(maps["shortNames"][0], "cm");
+    assert_eq!(maps["namespaced"], true);
+    let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    let answer = send(&front, "GET", "/api", &[("accept", accept)], "").await;
+    assert_eq!(answer.header("content-type"), "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    let versions = &answer.json()["items"][0]["versions"];
+    assert_eq!(versions[0]["version"], "v1");
+    let maps = versions[0]["resources"].as_array().unwrap().iter().find(|row| row["resource"] == "configmaps").unwrap();
+    assert_eq!(maps["responseKind"]["kind"], "ConfigMap");
+    assert_eq!(maps["scope"], "Namespaced");
+}
+
+#[tokio::test]
+async fn metrics_count_what_was_answered() {
+    let front = front(&Few::named(&[]));
+    send(&front, "GET", MAPS, &[], "").await;
+    let text = send(&front, "GET", "/metrics", &[], "").await.text;
+    assert!(
+        text.contains(
+            "apiserver_request_total{code=\"200\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"configmaps\",scope=\"namespace\",subresource=\"\",verb=\"LIST\",version=\"v1\"} 1"
+        ),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn answers_carry_an_audit_id() {
+    let answer = send(&front(&Few::named(&[])), "GET", "/version", &[("audit-id", "mine")], "").await;
+    assert_eq!(answer.header("audit-id"), "mine");
+    assert_eq!(answer.header("cache-control"), "no-cache, private");
+}
