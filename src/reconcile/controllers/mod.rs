@@ -1,3 +1,4 @@
 //! The controllers of Kubernetes.
 
+pub mod deployment;
 pub mod replica_set;
