@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::key::{Key, Revision};
@@ -102,17 +102,14 @@ impl<K: ApiType> Body for K {
 }
 
 /// An object of a kind that has no Rust type here: metadata, and the rest as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Dynamic {
     /// Group and version: `example.com/v1`.
-    #[serde(default)]
     pub api_version: String,
     /// The kind.
-    #[serde(default)]
     pub kind: String,
     /// The metadata.
-    #[serde(default)]
     pub metadata: ObjectMeta,
     /// Every other field.
     #[serde(flatten)]
