@@ -7,6 +7,8 @@
 mod api;
 mod event;
 mod informer;
+#[cfg(feature = "http")]
+pub mod remote;
 
 use std::sync::Arc;
 

@@ -13,6 +13,7 @@ use super::body::{self, Body, BoxError, no_such_resource};
 use super::layers::authenticate::{self, PeerUser};
 use super::layers::limit::Limit;
 use super::layers::{authorize, timeout, trace, warning};
+use super::listener::Closing;
 use super::metrics::{Labels, Metrics};
 use super::negotiate::{Accepted, Form};
 use super::query::Query;
@@ -173,6 +174,7 @@ impl Front {
             kind,
             query: &exchange.query,
             headers: &parts.headers,
+            closing: parts.extensions.get::<Closing>(),
         };
         if exchange.long_running {
             return request.run(body::read(body).await?).await;

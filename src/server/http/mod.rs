@@ -9,6 +9,7 @@ mod discovery;
 mod front;
 mod health;
 mod layers;
+mod listener;
 mod metrics;
 mod negotiate;
 mod openapi;
@@ -17,6 +18,7 @@ mod query;
 mod route;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod verbs;
 mod watch_stream;
 
@@ -24,3 +26,5 @@ pub use self::body::{Body, BoxError};
 pub use self::front::{Config, Front};
 pub use self::health::KUBERNETES_VERSION;
 pub use self::layers::authenticate::PeerUser;
+pub use self::listener::Listening;
+pub use self::tls::{Tls, TlsError};

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::body::{self, Body};
+use super::listener::Closing;
 use super::negotiate::{self, Accepted};
 use super::printing::Printer;
 use super::query::{Query, refused};
@@ -48,6 +49,8 @@ pub(crate) struct Request<'a> {
     pub(crate) kind: Arc<Kind>,
     pub(crate) query: &'a Query,
     pub(crate) headers: &'a HeaderMap,
+    /// Cancelled when long answers are to end.
+    pub(crate) closing: Option<&'a Closing>,
 }
 
 impl Request<'_> {
@@ -102,7 +105,7 @@ impl Request<'_> {
         }
         let kind = Arc::clone(&self.kind);
         match self.backend.watch(self.call, &target, &options).await {
-            Ok(events) => Ok(watch_stream::response(kind, events, printer, self.clock)),
+            Ok(events) => Ok(watch_stream::response(kind, events, printer, self.clock, self.closing)),
             Err(error) if error.is_expired() => Ok(watch_stream::failed(kind, error, printer, self.clock)),
             Err(error) => Err(error),
         }

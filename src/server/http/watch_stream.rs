@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::body::{self, Body, JSON};
+use super::listener::Closing;
 use super::printing::Printer;
 use crate::api::{ApiError, Kind, WatchEvent, WatchStream};
 use crate::clock::Clock;
@@ -16,13 +17,24 @@ use crate::clock::Clock;
 pub(crate) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 /// The answer that a watch is. An error after the beginning is an `ERROR` event, and ends it.
-pub(crate) fn response(kind: Arc<Kind>, events: WatchStream, printer: Printer, clock: Clock) -> Response<Body> {
-    body::answer(StatusCode::OK, JSON, body::pieces(lines(kind, events, printer, clock).map(Ok::<_, ApiError>)))
+pub(crate) fn response(
+    kind: Arc<Kind>,
+    events: WatchStream,
+    printer: Printer,
+    clock: Clock,
+    closing: Option<&Closing>,
+) -> Response<Body> {
+    let lines = lines(kind, events, printer, clock).map(Ok::<_, ApiError>);
+    let body = match closing.cloned() {
+        Some(Closing(closing)) => body::pieces(lines.take_until(closing.cancelled_owned())),
+        None => body::pieces(lines),
+    };
+    body::answer(StatusCode::OK, JSON, body)
 }
 
 /// The answer to a watch that fails at once in a way that clients look for in the stream.
 pub(crate) fn failed(kind: Arc<Kind>, error: ApiError, printer: Printer, clock: Clock) -> Response<Body> {
-    response(kind, stream::iter([Err(error)]).boxed(), printer, clock)
+    response(kind, stream::iter([Err(error)]).boxed(), printer, clock, None)
 }
 
 fn lines(

@@ -1,0 +1,3 @@
+//! The remote backend: an API server behind HTTP.
+
+pub mod kubeconfig;

@@ -1,0 +1,6 @@
+//! The assembly of the parts into a cluster.
+
+#[cfg(feature = "http")]
+pub mod kubeconfig;
+#[cfg(feature = "http")]
+pub mod pki;

@@ -1,0 +1,193 @@
+//! The socket: a thin shell over [`Front`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::front::Front;
+use super::layers::authenticate::PeerUser;
+use super::tls::Tls;
+use crate::server::authn::user_of_certificate;
+
+/// How many connections are served at a time; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 8192;
+
+/// How many requests one HTTP/2 connection may have open: informers hold one each.
+const MAX_STREAMS: u32 = 1000;
+
+/// How long a client may take to shake hands, or to send the head of a request.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Requests carry it while their connection is served: cancelled when long answers are to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Closing(pub(crate) CancellationToken);
+
+/// A front that listens. Dropping it closes every connection at once.
+#[derive(Debug)]
+pub struct Listening {
+    address: SocketAddr,
+    closing: CancellationToken,
+    gone: CancellationToken,
+    accepting: JoinHandle<()>,
+}
+
+impl Listening {
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops gracefully: no more connections, watches end, requests that are being served get their answers, for
+    /// at most `grace`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes every connection at once.
+    pub async fn stop(mut self, grace: Duration) {
+        self.closing.cancel();
+        // Past the grace, dropping `self` ends what is left.
+        let _ = tokio::time::timeout(grace, &mut self.accepting).await;
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.closing.cancel();
+        self.gone.cancel();
+        self.accepting.abort();
+    }
+}
+
+impl Front {
+    /// Listens on `address` (port 0: any free one), with TLS or in the clear. Without TLS only tokens say who calls.
+    ///
+    /// # Errors
+    /// Where the address cannot be bound.
+    pub async fn listen(&self, address: SocketAddr, tls: Option<Tls>) -> io::Result<Listening> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let (closing, gone) = (CancellationToken::new(), CancellationToken::new());
+        let shell = Shell { front: self.clone(), tls, closing: closing.clone(), gone: gone.clone() };
+        let accepting = tokio::spawn(shell.accept(listener));
+        Ok(Listening { address, closing, gone, accepting })
+    }
+}
+
+/// Runs a connection's own tasks (HTTP/2 streams) until the listener is gone.
+#[derive(Clone, Debug)]
+struct Owned(CancellationToken);
+
+impl<F> hyper::rt::Executor<F> for Owned
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, future: F) {
+        let gone = self.0.clone();
+        tokio::spawn(async move { gone.run_until_cancelled_owned(future).await.map(drop) });
+    }
+}
+
+#[derive(Clone)]
+struct Shell {
+    front: Front,
+    tls: Option<Tls>,
+    closing: CancellationToken,
+    gone: CancellationToken,
+}
+
+impl Shell {
+    async fn accept(self, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut connections = JoinSet::new();
+        let next = async |places: &Arc<Semaphore>| -> Option<(OwnedSemaphorePermit, TcpStream)> {
+            let place = Arc::clone(places).acquire_owned().await.ok()?;
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => return Some((place, stream)),
+                    // A client that went again, or too many open files: neither is ours to die of.
+                    Err(error) => {
+                        tracing::warn!(%error, "accepting a connection failed");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        };
+        loop {
+            tokio::select! {
+                () = self.closing.cancelled() => break,
+                Some(_) = connections.join_next() => {}
+                Some((place, stream)) = next(&places) => {
+                    let shell = self.clone();
+                    connections.spawn(async move {
+                        shell.connection(stream).await;
+                        drop(place);
+                    });
+                }
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn connection(self, stream: TcpStream) {
+        // Answers are written whole; waiting to fill packets only delays them.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => self.serve(stream, None).await,
+            Some(tls) => match tokio::time::timeout(PATIENCE, tls.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                    let user =
+                        certificate.and_then(|der| user_of_certificate(der)).map(|user| PeerUser(Arc::new(user)));
+                    self.serve(stream, user).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake took too long"),
+            },
+        }
+    }
+
+    async fn serve<S>(self, stream: S, user: Option<PeerUser>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { front, closing, gone, .. } = self;
+        let closing_requests = Closing(closing.clone());
+        let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(closing_requests.clone());
+            if let Some(user) = &user {
+                request.extensions_mut().insert(user.clone());
+            }
+            let answer = front.handle(request);
+            async move { Ok::<_, std::convert::Infallible>(answer.await) }
+        });
+        let mut builder = auto::Builder::new(Owned(gone));
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .keep_alive_interval(Duration::from_secs(30));
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = closing.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended early");
+        }
+    }
+}
