@@ -26,7 +26,8 @@ pub enum Operation {
 pub struct Review<'a> {
     /// The call.
     pub call: &'a Call,
-    /// What it is about. The name is known by now, the namespace filled in.
+    /// What it is about, in the stored version, the namespace filled in. While an object is created its name is in
+    /// the object: not yet in [`Admission::admit`], where the server is to make it up.
     pub target: &'a Target,
     /// What is being done.
     pub operation: Operation,
@@ -37,7 +38,8 @@ pub struct Review<'a> {
 }
 
 /// A step of admission. Steps run in the order in which the server was given them: first every
-/// [`Admission::admit`], then (after the strategy's own checks) every [`Admission::validate`].
+/// [`Admission::admit`] (on the object with its defaults, before the strategy prepares it), then, after the
+/// strategy's own checks, every [`Admission::validate`].
 ///
 /// Source: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
 #[async_trait]
@@ -62,6 +64,7 @@ pub trait Admission: Debug + Send + Sync {
     }
 
     /// Told that a write which it admitted took place (`stored` is the new version; `None` after the object
-    /// is gone), or did not (`failed`). For steps that hold reservations, such as cluster IPs.
+    /// is gone), or did not (`failed`: refused later, or the caller has gone). For steps that hold reservations,
+    /// such as cluster IPs. Called once for each [`Admission::admit`] that returned `Ok`.
     fn settled(&self, _review: &Review<'_>, _stored: Option<&Object>, _failed: bool) {}
 }

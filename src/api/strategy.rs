@@ -12,6 +12,7 @@ use super::field::FieldErrors;
 use super::object::Body;
 use super::status::ApiError;
 use super::table::{Cell, Column};
+use super::verb::Propagation;
 
 /// What a strategy may know of its surroundings: everything else is a function of the objects.
 #[derive(Clone, Debug)]
@@ -141,6 +142,11 @@ pub trait Strategy: Debug + Send + Sync + 'static {
         None
     }
 
+    /// What happens to dependents where a deletion does not say; `None`: the kind knows no garbage collection.
+    fn propagation(&self) -> Option<Propagation> {
+        Some(Propagation::Background)
+    }
+
     /// The value of a selectable field (one of `Kind::selectable`); empty where unset.
     fn field<'a>(&self, _object: &'a Self::Object, _field: &str) -> Cow<'a, str> {
         Cow::Borrowed("")
@@ -224,6 +230,7 @@ pub trait AnyStrategy: Debug + Send + Sync {
     fn allows_create_on_update(&self) -> bool;
     fn allows_unconditional_update(&self) -> bool;
     fn grace_period(&self, object: &dyn Body, asked: Option<i64>) -> Option<i64>;
+    fn propagation(&self) -> Option<Propagation>;
     fn field<'a>(&self, object: &'a dyn Body, field: &str) -> Cow<'a, str>;
     fn columns(&self) -> Vec<Column>;
     fn cells(&self, object: &dyn Body, now: Timestamp) -> Vec<Cell>;
@@ -306,6 +313,9 @@ impl<S: Strategy> AnyStrategy for Erased<S> {
     }
     fn grace_period(&self, object: &dyn Body, asked: Option<i64>) -> Option<i64> {
         self.0.grace_period(Self::cast(object), asked)
+    }
+    fn propagation(&self) -> Option<Propagation> {
+        self.0.propagation()
     }
     fn field<'a>(&self, object: &'a dyn Body, field: &str) -> Cow<'a, str> {
         self.0.field(Self::cast(object), field)

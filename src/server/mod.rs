@@ -1,6 +1,197 @@
-//! The API server: the semantics of the Kubernetes API, and its wire front.
+//! The API server: the semantics of the Kubernetes API over a [`Store`].
+//!
+//! [`Server`] implements [`Backend`], so a client in the same process calls it directly. All writes of all kinds go
+//! through one [`pipeline`]; what is particular to a kind is in its [`Strategy`](crate::api::Strategy).
 
+mod admission;
 #[cfg(feature = "http")]
 pub mod authn;
+pub mod authz;
+mod body;
+mod bootstrap;
+mod config;
+mod convert;
+mod error;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod patch;
+mod pipeline;
+mod selection;
+mod subresource;
+mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::authz::{AccessTo, Attributes, Verdict};
+pub use self::body::decode;
+pub use self::config::ServerBuilder;
+use self::pipeline::Inner;
+pub use self::subresource::{IssuedToken, TokenIssuer, TokenRequestContext};
+use crate::api::{
+    ApiError, Backend, Call, Connect, Connection, DeleteOptions, Deleted, Draft, GetOptions, Kinds, List, ListOptions,
+    Object, Patch, Target, WatchOptions, WatchStream, WriteOptions,
+};
+use crate::clock::Clock;
+use crate::store::Store;
+
+/// An API server. Clones are handles to the same server.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use std::sync::Arc;
+/// use k8s_openapi::api::core::v1::ConfigMap;
+/// use orchestrion::api::{Backend, Call, Draft, Kind, Target, User};
+/// use orchestrion::server::Server;
+/// use orchestrion::store::MemoryStore;
+///
+/// let server = Server::builder(Arc::new(MemoryStore::default())).start().await?;
+/// let call = Call::new(Arc::new(User::admin()), "example");
+/// let mut map = ConfigMap::default();
+/// map.metadata.generate_name = Some("settings-".into());
+/// let target = Target::all(Kind::of::<ConfigMap>(), "default");
+/// let created = server.create(&call, &target, Draft::new(map), &Default::default()).await?;
+/// assert!(created.name().starts_with("settings-"));
+/// assert!(!created.uid().is_empty());
+/// # Ok::<(), orchestrion::api::ApiError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+impl Server {
+    /// Begins a server over `store`.
+    pub fn builder(store: Arc<dyn Store>) -> ServerBuilder {
+        ServerBuilder::new(store)
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Whether the caller may use a path that is no resource; `method` is the HTTP method in lower case.
+    ///
+    /// # Errors
+    /// Forbidden, where not.
+    pub async fn authorize_path(&self, call: &Call, method: &str, path: &str) -> Result<(), ApiError> {
+        self.0.authorize(call, method, AccessTo::Path(path)).await
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("store", &self.0.store).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    async fn authorize(&self, call: &Call, verb: &str, scope: AccessTo<'_>) -> Result<(), ApiError> {
+        let attributes = Attributes { user: &call.user, verb, scope };
+        match self.authorizer.authorize(&attributes).await {
+            Verdict::Allow => Ok(()),
+            Verdict::Deny(why) => Err(authz::refusal(&attributes, &why)),
+        }
+    }
+
+    /// What every call begins with: whether the kind knows the verb, and whether the caller may.
+    async fn enter(&self, call: &Call, verb: &str, target: &Target) -> Result<(), ApiError> {
+        self.authorize(call, verb, AccessTo::Resource(target)).await?;
+        let known = match target.subresource.as_str() {
+            "" => target.kind.verbs.contains(&verb),
+            name => match target.kind.subresource(name) {
+                Some(subresource) => subresource.verbs.contains(&verb),
+                None => return Err(error::no_such_resource()),
+            },
+        };
+        if known { Ok(()) } else { Err(ApiError::method_not_supported(&target.kind.resource(), verb)) }
+    }
+}
+
+#[async_trait]
+impl Backend for Server {
+    fn kinds(&self) -> &Kinds {
+        &self.0.kinds
+    }
+
+    async fn get(&self, call: &Call, target: &Target, options: &GetOptions) -> Result<Object, ApiError> {
+        self.0.enter(call, "get", target).await?;
+        self.0.get(target, options).await
+    }
+
+    async fn list(&self, call: &Call, target: &Target, options: &ListOptions) -> Result<List, ApiError> {
+        self.0.enter(call, "list", target).await?;
+        self.0.list(target, options).await
+    }
+
+    async fn watch(&self, call: &Call, target: &Target, options: &WatchOptions) -> Result<WatchStream, ApiError> {
+        self.0.enter(call, "watch", target).await?;
+        self.0.watch(target, options).await
+    }
+
+    async fn create(
+        &self,
+        call: &Call,
+        target: &Target,
+        object: Draft,
+        options: &WriteOptions,
+    ) -> Result<Object, ApiError> {
+        self.0.enter(call, "create", target).await?;
+        self.0.create(call, target, object, options).await
+    }
+
+    async fn update(
+        &self,
+        call: &Call,
+        target: &Target,
+        object: Draft,
+        options: &WriteOptions,
+    ) -> Result<Object, ApiError> {
+        self.0.enter(call, "update", target).await?;
+        self.0.update(call, target, object, options).await
+    }
+
+    async fn patch(
+        &self,
+        call: &Call,
+        target: &Target,
+        patch: Patch,
+        options: &WriteOptions,
+    ) -> Result<Object, ApiError> {
+        self.0.enter(call, "patch", target).await?;
+        self.0.patch(call, target, &patch, options).await
+    }
+
+    async fn delete(&self, call: &Call, target: &Target, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+        self.0.enter(call, "delete", target).await?;
+        self.0.delete(call, target, options).await
+    }
+
+    async fn delete_collection(
+        &self,
+        call: &Call,
+        target: &Target,
+        options: &DeleteOptions,
+        matching: &ListOptions,
+    ) -> Result<List, ApiError> {
+        self.0.enter(call, "deletecollection", target).await?;
+        self.0.delete_collection(call, target, options, matching).await
+    }
+
+    async fn connect(&self, call: &Call, target: &Target, connect: Connect) -> Result<Connection, ApiError> {
+        let verb = if matches!(connect, Connect::Log(_)) { "get" } else { "create" };
+        let name = subresource::name_of(&connect);
+        self.0.enter(call, verb, &target.clone().sub(name)).await?;
+        self.0.connect(call, target, connect).await
+    }
+}

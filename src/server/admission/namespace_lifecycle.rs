@@ -1,0 +1,61 @@
+//! `NamespaceLifecycle`: no objects in namespaces that do not exist, no new ones in those that end, and some
+//! namespaces never end.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Namespace;
+
+use super::forbidden;
+use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Operation, Review};
+use crate::store::Store;
+
+const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
+
+#[derive(Debug)]
+pub(super) struct NamespaceLifecycle {
+    store: Arc<dyn Store>,
+    namespaces: GroupResource,
+}
+
+impl NamespaceLifecycle {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, namespaces: GroupResource::new("", "namespaces") }
+    }
+}
+
+#[async_trait]
+impl Admission for NamespaceLifecycle {
+    fn name(&self) -> &'static str {
+        "NamespaceLifecycle"
+    }
+
+    async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
+        let target = review.target;
+        if target.kind.group.is_empty() && target.kind.kind == "Namespace" {
+            return match review.operation {
+                Operation::Delete if IMMORTAL.contains(&target.name.as_str()) => {
+                    Err(forbidden(review, None, "this namespace may not be deleted"))
+                }
+                _ => Ok(()),
+            };
+        }
+        if !target.kind.namespaced || matches!(review.operation, Operation::Delete | Operation::Connect) {
+            return Ok(());
+        }
+        let name = target.namespace.as_str();
+        let Some(namespace) = self.store.get(&Key::new(self.namespaces.clone(), "", name)).await? else {
+            return Err(ApiError::not_found(&self.namespaces, name));
+        };
+        let phase = namespace.as_typed::<Namespace>().and_then(|namespace| namespace.status.as_ref()?.phase.as_deref());
+        if review.operation == Operation::Create && phase == Some("Terminating") {
+            let why = format!("unable to create new content in namespace {name} because it is being terminated");
+            return Err(forbidden(review, object.as_deref(), why).with_cause(
+                "NamespaceTerminating",
+                "metadata.namespace",
+                format!("namespace {name} is being terminated"),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! `ServiceAccount`: the account that a pod runs under, and the volume with its token.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::{
+    ConfigMapProjection, Container, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, ObjectFieldSelector, Pod,
+    ProjectedVolumeSource, ServiceAccount, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+};
+
+use super::forbidden;
+use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Operation, Review};
+use crate::random::Random;
+use crate::store::Store;
+
+const DEFAULT: &str = "default";
+const MIRROR: &str = "kubernetes.io/config.mirror";
+const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const VOLUME: &str = "kube-api-access-";
+/// An hour and a little, so that kubelets that renew after 80 % of an hour are never late.
+const TOKEN_SECONDS: i64 = 3607;
+
+#[derive(Debug)]
+pub(super) struct ServiceAccounts {
+    store: Arc<dyn Store>,
+    random: Random,
+    accounts: GroupResource,
+    /// Whether accounts must exist and tokens are mounted.
+    strict: bool,
+}
+
+impl ServiceAccounts {
+    pub(super) fn new(store: Arc<dyn Store>, random: Random, strict: bool) -> Self {
+        Self { store, random, accounts: GroupResource::new("", "serviceaccounts"), strict }
+    }
+
+    /// Adds the volume with token, certificate and namespace to every container that has nothing in its place.
+    fn mount_token(&self, pod: &mut Pod) {
+        let spec = pod.spec.get_or_insert_default();
+        let taken: Vec<_> = spec.volumes.iter().flatten().map(|volume| volume.name.clone()).collect();
+        let own = taken.iter().find(|name| name.starts_with(VOLUME)).cloned();
+        let name = own.clone().unwrap_or_else(|| {
+            loop {
+                let name = format!("{VOLUME}{}", self.random.suffix(5));
+                if !taken.contains(&name) {
+                    break name;
+                }
+            }
+        });
+        let mut needed = false;
+        let mut mount = |container: &mut Container| {
+            let mounts = container.volume_mounts.get_or_insert_default();
+            if !mounts.iter().any(|mount| mount.mount_path == MOUNT) {
+                needed = true;
+                mounts.push(VolumeMount {
+                    name: name.clone(),
+                    read_only: Some(true),
+                    mount_path: MOUNT.to_owned(),
+                    ..VolumeMount::default()
+                });
+            }
+        };
+        spec.init_containers.iter_mut().flatten().for_each(&mut mount);
+        spec.containers.iter_mut().for_each(&mut mount);
+        if needed && own.is_none() {
+            spec.volumes.get_or_insert_default().push(token_volume(name));
+        }
+    }
+}
+
+fn token_volume(name: String) -> Volume {
+    let namespace = DownwardAPIVolumeFile {
+        path: "namespace".to_owned(),
+        field_ref: Some(ObjectFieldSelector {
+            api_version: Some("v1".to_owned()),
+            field_path: "metadata.namespace".to_owned(),
+        }),
+        ..DownwardAPIVolumeFile::default()
+    };
+    let sources = vec![
+        VolumeProjection {
+            service_account_token: Some(ServiceAccountTokenProjection {
+                path: "token".to_owned(),
+                expiration_seconds: Some(TOKEN_SECONDS),
+                audience: None,
+            }),
+            ..VolumeProjection::default()
+        },
+        VolumeProjection {
+            config_map: Some(ConfigMapProjection {
+                name: "kube-root-ca.crt".to_owned(),
+                items: Some(vec![KeyToPath { key: "ca.crt".to_owned(), path: "ca.crt".to_owned(), mode: None }]),
+                optional: None,
+            }),
+            ..VolumeProjection::default()
+        },
+        VolumeProjection {
+            downward_api: Some(DownwardAPIProjection { items: Some(vec![namespace]) }),
+            ..VolumeProjection::default()
+        },
+    ];
+    Volume {
+        name,
+        projected: Some(ProjectedVolumeSource { sources: Some(sources), default_mode: Some(0o644) }),
+        ..Volume::default()
+    }
+}
+
+#[async_trait]
+impl Admission for ServiceAccounts {
+    fn name(&self) -> &'static str {
+        "ServiceAccount"
+    }
+
+    async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
+        let create = review.operation == Operation::Create && review.target.subresource.is_empty();
+        let Some(object) = object.filter(|object| create && object.typed::<Pod>().is_some()) else { return Ok(()) };
+        let Some(pod) = object.typed_mut::<Pod>() else { return Ok(()) };
+        let spec = pod.spec.get_or_insert_default();
+        let given = spec.service_account_name.clone().filter(|name| !name.is_empty());
+        if pod.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(MIRROR)) {
+            return match given {
+                Some(_) => Err(forbidden(review, Some(object), "a mirror pod may not reference service accounts")),
+                None => Ok(()),
+            };
+        }
+        let name = given.unwrap_or_else(|| DEFAULT.to_owned());
+        spec.service_account_name = Some(name.clone());
+        spec.service_account = Some(name.clone());
+
+        let namespace = review.target.namespace.as_str();
+        let stored = self.store.get(&Key::new(self.accounts.clone(), namespace, &name)).await?;
+        let account = stored.as_ref().and_then(|object| object.as_typed::<ServiceAccount>());
+        let Some(account) = account else {
+            return match self.strict {
+                true => Err(forbidden(
+                    review,
+                    Some(object),
+                    format!("error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found"),
+                )),
+                false => Ok(()),
+            };
+        };
+        if spec.image_pull_secrets.as_ref().is_none_or(Vec::is_empty) {
+            spec.image_pull_secrets.clone_from(&account.image_pull_secrets);
+        }
+        let automount =
+            spec.automount_service_account_token.or(account.automount_service_account_token).unwrap_or(true);
+        if self.strict && automount {
+            self.mount_token(pod);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! Versions of a kind: what is spoken, and what is stored.
+
+use std::sync::Arc;
+
+use super::pipeline::Inner;
+use crate::api::{ApiError, Draft, Kind, Object, Target};
+
+impl Inner {
+    /// The kind in its stored version.
+    pub(super) fn stored_kind(&self, kind: &Arc<Kind>) -> Result<Arc<Kind>, ApiError> {
+        let Some(conversion) = &kind.conversion else { return Ok(Arc::clone(kind)) };
+        let (group, version, name) = conversion.stored;
+        self.kinds
+            .by_kind(group, version, name)
+            .ok_or_else(|| ApiError::internal(format!("{name} is not served, and {} is stored as one", kind.kind)))
+    }
+
+    /// The target in its stored version.
+    pub(super) fn stored_target(&self, target: &Target) -> Result<Target, ApiError> {
+        Ok(Target { kind: self.stored_kind(&target.kind)?, ..target.clone() })
+    }
+
+    /// A draft in its stored version.
+    pub(super) fn to_stored(&self, draft: Draft) -> Result<Draft, ApiError> {
+        match &draft.kind().conversion {
+            None => Ok(draft),
+            Some(conversion) => Ok(Draft::of(self.stored_kind(draft.kind())?, (conversion.to_stored)(draft.body())?)),
+        }
+    }
+}
+
+/// A stored object in the version `kind`.
+pub(super) fn from_stored(kind: &Arc<Kind>, object: Object) -> Result<Object, ApiError> {
+    match &kind.conversion {
+        None => Ok(object),
+        Some(conversion) => Ok(Draft::of(Arc::clone(kind), (conversion.from_stored)(&object)?).seal_as_is()),
+    }
+}

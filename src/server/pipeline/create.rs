@@ -1,0 +1,87 @@
+//! Creation.
+
+use super::{Pipeline, meta};
+use crate::api::rules;
+use crate::api::{ApiError, Draft, FieldErrors, Object, Operation};
+use crate::server::error;
+use crate::store::{StoreError, Write};
+
+/// How often a name is made up before giving up.
+const ATTEMPTS: usize = 8;
+
+impl Pipeline<'_> {
+    /// Creates an object.
+    pub(in crate::server) async fn create(&self, mut draft: Draft) -> Result<Object, ApiError> {
+        let namespace = &self.target.namespace;
+        if self.kind().namespaced && namespace.is_empty() {
+            return Err(ApiError::bad_request("an empty namespace may not be set during creation"));
+        }
+        if !matches!(draft.meta().resource_version.as_deref(), None | Some("" | "0")) {
+            return Err(error::plain("resourceVersion should not be set on objects to be created"));
+        }
+        let metadata = draft.meta_mut();
+        metadata.resource_version = None;
+        meta::enter_namespace(metadata, self.target)?;
+        meta::wipe(metadata);
+        meta::one_owner_each(metadata, self.call, false);
+        let attempts = if meta::wants_name(metadata) { ATTEMPTS } else { 1 };
+        let mut attempt = 1;
+        loop {
+            match self.create_once(draft.clone()).await {
+                Err(error) if attempt < attempts && error.is_already_exists() => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn create_once(&self, mut draft: Draft) -> Result<Object, ApiError> {
+        let strategy = self.kind().strategy();
+        let review = self.review(Operation::Create, None);
+        strategy.default(draft.body_mut());
+        let admitted = self.server.admission.admit(&review, Some(&mut draft)).await?;
+        strategy.default(draft.body_mut());
+
+        let around = self.server.surroundings();
+        let generate = meta::wants_name(draft.meta());
+        let metadata = draft.meta_mut();
+        meta::one_owner_each(metadata, self.call, true);
+        if generate {
+            let prefix = metadata.generate_name.as_deref().unwrap_or_default();
+            metadata.name = Some(meta::generated(prefix, |length| self.server.random.suffix(length)));
+        }
+        metadata.uid = Some(self.server.random.uid());
+        metadata.creation_timestamp = Some(self.server.time());
+        if strategy.has_generation(draft.body()) {
+            draft.meta_mut().generation = Some(1);
+        }
+        strategy.prepare_create(draft.body_mut(), &around);
+
+        let mut errors = FieldErrors::new();
+        rules::meta::validate_meta(draft.meta(), self.kind().namespaced, strategy.name_rule(), &mut errors);
+        strategy.validate(draft.body(), &around, &mut errors);
+        let name = draft.meta().name.clone().unwrap_or_default();
+        self.verdict(&name, &errors)?;
+        for warning in strategy.warnings(draft.body(), None) {
+            self.call.warn(warning);
+        }
+        self.server.admission.validate(&review, Some(&draft)).await?;
+
+        let taken = || match generate {
+            true => ApiError::generated_name_taken(&self.kind().resource(), &name),
+            false => ApiError::already_exists(&self.kind().resource(), &name),
+        };
+        let stored = if self.dry_run {
+            if self.server.store.get(&draft.key()).await?.is_some() {
+                return Err(taken());
+            }
+            draft.seal_as_is()
+        } else {
+            self.server.store.commit(Write::Create(draft)).await.map_err(|error| match error {
+                StoreError::Exists(_) => taken(),
+                other => other.into(),
+            })?
+        };
+        admitted.settle(Some(&stored));
+        Ok(stored)
+    }
+}

@@ -1,0 +1,95 @@
+//! Subresources: parts of an object that are written apart (`status`, `resize`, …), and things that are done to one
+//! (`binding`, `eviction`, `token`, streams).
+
+mod approval;
+mod binding;
+mod connect;
+mod ephemeral_containers;
+mod eviction;
+mod finalize;
+mod resize;
+pub(super) mod scale;
+mod token;
+
+pub(super) use self::connect::name_of;
+pub use self::token::{IssuedToken, TokenIssuer, TokenRequestContext};
+use std::sync::Arc;
+
+use super::error;
+use super::pipeline::{Inner, MAIN, Part, Pipeline, STATUS};
+use crate::api::{ApiError, Body, Call, Draft, Kind, Object, Target, WriteOptions};
+
+/// Subresources whose body is the object itself: group, resource, subresource.
+const PARTS: &[(&str, &str, &str, &dyn Part)] = &[
+    ("", "pods", "ephemeralcontainers", ephemeral_containers::PART),
+    ("", "pods", "resize", resize::PART),
+    ("", "namespaces", "finalize", finalize::PART),
+    ("certificates.k8s.io", "certificatesigningrequests", "approval", approval::PART),
+];
+
+/// The part of an object that a target names.
+pub(super) fn part(target: &Target) -> Option<&'static dyn Part> {
+    let resource = target.kind.stored();
+    match target.subresource.as_str() {
+        "" => Some(MAIN),
+        "status" => Some(STATUS),
+        name => PARTS
+            .iter()
+            .find(|(group, plural, sub, _)| (resource.group(), resource.resource(), name) == (*group, *plural, *sub))
+            .map(|(_, _, _, part)| *part),
+    }
+}
+
+/// What is done by posting to a subresource.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Post {
+    Binding,
+    Eviction,
+    Token,
+}
+
+/// Resources and subresources that are posted to: group, resource, subresource.
+const POSTS: &[(&str, &str, &str, Post)] = &[
+    ("", "pods", "binding", Post::Binding),
+    ("", "bindings", "", Post::Binding),
+    ("", "pods", "eviction", Post::Eviction),
+    ("", "serviceaccounts", "token", Post::Token),
+];
+
+/// What posting to a target does, where it does not create an object.
+pub(super) fn post(target: &Target) -> Option<Post> {
+    let resource = target.kind.stored();
+    let wanted = (resource.group(), resource.resource(), target.subresource.as_str());
+    POSTS.iter().find(|(group, plural, sub, _)| wanted == (*group, *plural, *sub)).map(|row| row.3)
+}
+
+impl Inner {
+    pub(super) async fn post(
+        &self,
+        post: Post,
+        call: &Call,
+        target: &Target,
+        draft: Draft,
+        options: &WriteOptions,
+    ) -> Result<Object, ApiError> {
+        match post {
+            Post::Binding => self.bind(call, target, draft, options).await,
+            Post::Eviction => self.evict(call, target, draft, options).await,
+            Post::Token => self.issue_token(call, target, draft, options).await,
+        }
+    }
+
+    fn pods(&self) -> Result<Arc<Kind>, ApiError> {
+        self.kinds.by_kind("", "v1", "Pod").ok_or_else(error::no_such_resource)
+    }
+
+    /// The pipeline for another write that a posted body leads to.
+    fn pipeline<'a>(&'a self, call: &'a Call, target: &'a Target, dry_run: bool) -> Pipeline<'a> {
+        Pipeline::new(self, call, target, dry_run)
+    }
+}
+
+/// The body of a subresource, as the type that it must be.
+fn expect<'a, T: Body>(draft: &'a Draft, kind: &str) -> Result<&'a T, ApiError> {
+    draft.typed().ok_or_else(|| ApiError::bad_request(format!("not a {kind} object: {}", draft.kind().kind)))
+}

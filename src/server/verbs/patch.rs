@@ -1,0 +1,71 @@
+//! Patch: an update made from the stored version.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::api::field::Path;
+use crate::api::{
+    ApiError, Call, Draft, FieldErrors, FieldValidation, GroupKind, Kind, Object, Patch, Reason, Target, WriteOptions,
+};
+use crate::server::convert::from_stored;
+use crate::server::pipeline::{Inner, Pipeline};
+use crate::server::subresource::{self, scale};
+use crate::server::{body, patch};
+
+impl Inner {
+    pub(in crate::server) async fn patch(
+        &self,
+        call: &Call,
+        target: &Target,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Object, ApiError> {
+        if matches!(patch, Patch::Apply { .. }) {
+            return Err(ApiError::new(
+                Reason::UnsupportedMediaType,
+                "server-side apply is not supported yet - accepted media types include: application/json-patch+json, \
+                 application/merge-patch+json, application/strategic-merge-patch+json",
+            ));
+        }
+        if target.subresource == scale::NAME {
+            return self.patch_scale(call, target, patch, options).await;
+        }
+        let part = subresource::part(target).ok_or_else(crate::server::error::no_such_resource)?;
+        let stored = self.stored_target(target)?;
+        let mut propose = |old: &Object| {
+            let current = from_stored(&target.kind, old.clone())?;
+            self.to_stored(patched(&target.kind, &current, patch, options.field_validation, call)?)
+        };
+        let updated = Pipeline::new(self, call, &stored, options.dry_run).update(part, &mut propose).await?;
+        from_stored(&target.kind, updated)
+    }
+}
+
+/// The object that a patch makes of another.
+pub(in crate::server) fn patched(
+    kind: &Arc<Kind>,
+    current: &Object,
+    patch: &Patch,
+    validation: FieldValidation,
+    call: &Call,
+) -> Result<Draft, ApiError> {
+    let value = patch::apply(patch, &current.to_value()?, kind)?;
+    let refuse = |why: String| refused(&value, why);
+    for (field, expected) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())] {
+        if value.get(field).and_then(Value::as_str) != Some(&expected) {
+            return Err(refuse(format!("{field} may not be changed: this is a {} {}", kind.api_version(), kind.kind)));
+        }
+    }
+    let json = serde_json::to_vec(&value).map_err(ApiError::internal)?;
+    let decoded = kind.strategy().decode(&json).map_err(|error| refuse(error.to_string()))?;
+    body::strict(&decoded.strict, validation, call, refuse)?;
+    Ok(Draft::of(Arc::clone(kind), decoded.object))
+}
+
+/// The patch made something that is no object of the kind.
+fn refused(value: &Value, why: String) -> ApiError {
+    let mut errors = FieldErrors::new();
+    errors.invalid(&Path::new("patch"), value.to_string(), why);
+    ApiError::invalid(&GroupKind { group: String::new(), kind: String::new() }, "", &errors)
+}

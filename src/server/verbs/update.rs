@@ -1,0 +1,48 @@
+//! Update.
+
+use super::create::expect_kind;
+use crate::api::{ApiError, Call, Draft, Object, Target, WriteOptions};
+use crate::server::convert::from_stored;
+use crate::server::pipeline::{Inner, Pipeline, check_uid, wipe_version};
+use crate::server::subresource::{self, scale};
+
+impl Inner {
+    pub(in crate::server) async fn update(
+        &self,
+        call: &Call,
+        target: &Target,
+        draft: Draft,
+        options: &WriteOptions,
+    ) -> Result<Object, ApiError> {
+        if target.subresource == scale::NAME {
+            return self.update_scale(call, target, &draft, options).await;
+        }
+        let part = subresource::part(target).ok_or_else(crate::server::error::no_such_resource)?;
+        expect_kind(&draft, target)?;
+        let stored = self.stored_target(target)?;
+        let draft = self.to_stored(draft)?;
+        let pipeline = Pipeline::new(self, call, &stored, options.dry_run);
+        let mut propose = |old: &Object| {
+            check_uid(&target.kind, draft.meta().uid.as_deref(), old)?;
+            Ok(draft.clone())
+        };
+        let updated = match pipeline.update(part, &mut propose).await {
+            Err(error) if error.is_not_found() && self.may_create(&stored, &error).await? => {
+                let mut draft = draft.clone();
+                wipe_version(&mut draft, &target.name)?;
+                pipeline.create(draft).await?
+            }
+            result => result?,
+        };
+        from_stored(&target.kind, updated)
+    }
+
+    /// Whether an update that found nothing is to create the object.
+    async fn may_create(&self, target: &Target, error: &ApiError) -> Result<bool, ApiError> {
+        let about = error.status().details.as_ref().and_then(|details| details.kind.as_deref());
+        Ok(target.subresource.is_empty()
+            && about == Some(target.kind.resource().resource())
+            && target.kind.strategy().allows_create_on_update()
+            && self.find(target).await?.is_none())
+    }
+}

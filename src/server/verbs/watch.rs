@@ -1,0 +1,159 @@
+//! Watch: the store's changes as the watcher sees them, through its selectors.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use tokio::time::{Instant, Sleep};
+
+use crate::api::{ApiError, Consistency, Object, Revision, Target, WatchEvent, WatchOptions, WatchStream};
+use crate::server::pipeline::Inner;
+use crate::server::selection::Selection;
+use crate::store::{Change, Range, StoreEvent, StoreWatch};
+
+/// How often a watcher that wants bookmarks gets one.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+impl Inner {
+    pub(in crate::server) async fn watch(
+        &self,
+        target: &Target,
+        options: &WatchOptions,
+    ) -> Result<WatchStream, ApiError> {
+        let selection = Selection::new(target, &options.labels, &options.fields)?;
+        let scope = selection.scope(&*self.store);
+        let mut ready = VecDeque::new();
+        let after = match options.from {
+            Consistency::Exact(revision) if !options.send_initial_events => revision,
+            from => {
+                if let Consistency::NotOlderThan(asked) | Consistency::Exact(asked) = from {
+                    let current = self.store.revision().await?;
+                    if asked > current {
+                        return Err(crate::store::StoreError::Future { asked, current }.into());
+                    }
+                }
+                let page = self.store.list(&scope, &Range::default()).await?;
+                for object in page.items {
+                    let object = selection.convert(object)?;
+                    if selection.matches(&object) {
+                        ready.push_back(WatchEvent::Added(object));
+                    }
+                }
+                if options.send_initial_events && options.bookmarks {
+                    ready.push_back(WatchEvent::Bookmark { revision: page.revision, initial_events_end: true });
+                }
+                page.revision
+            }
+        };
+        let changes = self.store.watch(&scope, after).await?;
+        let watcher = Watcher {
+            selection,
+            changes,
+            ready,
+            position: after,
+            bookmarks: options.bookmarks.then(|| Instant::now() + BOOKMARK_EVERY),
+            end: options.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))),
+            ended: false,
+        };
+        Ok(stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|event| (event, watcher)) }).boxed())
+    }
+}
+
+struct Watcher {
+    selection: Selection,
+    changes: StoreWatch,
+    /// Events that are made and not yet taken.
+    ready: VecDeque<WatchEvent>,
+    /// Everything up to here has been delivered, or is `ready`.
+    position: Revision,
+    /// When the next bookmark is due, where they are wanted.
+    bookmarks: Option<Instant>,
+    end: Option<std::pin::Pin<Box<Sleep>>>,
+    ended: bool,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<Result<WatchEvent, ApiError>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            if self.ended {
+                return None;
+            }
+            let change = match &mut self.end {
+                None => self.changes.next().await,
+                Some(end) => tokio::select! {
+                    biased;
+                    change = self.changes.next() => change,
+                    () = end => {
+                        self.ended = true;
+                        if self.bookmarks.is_some() {
+                            self.bookmark();
+                        }
+                        continue;
+                    }
+                },
+            };
+            match change {
+                None => return None,
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return Some(Err(error.into()));
+                }
+                Some(Ok(StoreEvent::Progress(revision))) => {
+                    self.position = self.position.max(revision);
+                    if self.bookmarks.is_some() {
+                        self.bookmark();
+                    }
+                }
+                Some(Ok(StoreEvent::Change(change))) => {
+                    self.position = change.revision;
+                    match self.seen(&change) {
+                        Ok(event) => self.ready.extend(event),
+                        Err(error) => {
+                            self.ended = true;
+                            return Some(Err(error));
+                        }
+                    }
+                    if self.bookmarks.is_some_and(|due| Instant::now() >= due) {
+                        self.bookmark();
+                    }
+                }
+            }
+        }
+    }
+
+    fn bookmark(&mut self) {
+        self.bookmarks = Some(Instant::now() + BOOKMARK_EVERY);
+        self.ready.push_back(WatchEvent::Bookmark { revision: self.position, initial_events_end: false });
+    }
+
+    /// What a change is to this watcher: an object that begins to match appears, one that ceases to goes.
+    fn seen(&self, change: &Arc<Change>) -> Result<Option<WatchEvent>, ApiError> {
+        let now = self.selection.convert(change.object.clone())?;
+        if self.selection.is_everything() {
+            return Ok(Some(match (change.deleted, &change.previous) {
+                (true, _) => WatchEvent::Deleted(now),
+                (false, None) => WatchEvent::Added(now),
+                (false, Some(_)) => WatchEvent::Modified(now),
+            }));
+        }
+        let before = change.previous.clone().map(|object| self.selection.convert(object)).transpose()?;
+        let matched = before.filter(|object| self.selection.matches(object));
+        let matches = !change.deleted && self.selection.matches(&now);
+        Ok(match (matched, matches) {
+            (None, true) => Some(WatchEvent::Added(now)),
+            (Some(_), true) => Some(WatchEvent::Modified(now)),
+            (Some(_), false) if change.deleted => Some(WatchEvent::Deleted(now)),
+            (Some(before), false) => Some(WatchEvent::Deleted(at(&before, change.revision))),
+            (None, false) => None,
+        })
+    }
+}
+
+/// An object as it was, at the revision at which it ceased to match.
+fn at(object: &Object, revision: Revision) -> Object {
+    object.draft().seal(revision)
+}
