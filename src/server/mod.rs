@@ -7,7 +7,6 @@ mod admission;
 #[cfg(feature = "http")]
 pub mod authn;
 pub mod authz;
-mod body;
 mod bootstrap;
 mod config;
 mod convert;
@@ -28,8 +27,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::authz::{AccessTo, Attributes, Verdict};
-pub use self::body::decode;
+use self::authz::{Attributes, Verdict};
 pub use self::config::ServerBuilder;
 use self::pipeline::Inner;
 pub use self::subresource::{IssuedToken, TokenIssuer, TokenRequestContext};
@@ -79,14 +77,6 @@ impl Server {
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
-
-    /// Whether the caller may use a path that is no resource; `method` is the HTTP method in lower case.
-    ///
-    /// # Errors
-    /// Forbidden, where not.
-    pub async fn authorize_path(&self, call: &Call, method: &str, path: &str) -> Result<(), ApiError> {
-        self.0.authorize(call, method, AccessTo::Path(path)).await
-    }
 }
 
 impl fmt::Debug for Server {
@@ -96,17 +86,12 @@ impl fmt::Debug for Server {
 }
 
 impl Inner {
-    async fn authorize(&self, call: &Call, verb: &str, scope: AccessTo<'_>) -> Result<(), ApiError> {
-        let attributes = Attributes { user: &call.user, verb, scope };
-        match self.authorizer.authorize(&attributes).await {
-            Verdict::Allow => Ok(()),
-            Verdict::Deny(why) => Err(authz::refusal(&attributes, &why)),
-        }
-    }
-
     /// What every call begins with: whether the kind knows the verb, and whether the caller may.
     async fn enter(&self, call: &Call, verb: &str, target: &Target) -> Result<(), ApiError> {
-        self.authorize(call, verb, AccessTo::Resource(target)).await?;
+        let attributes = Attributes { user: &call.user, verb, target };
+        if let Verdict::Deny(why) = self.authorizer.authorize(&attributes).await {
+            return Err(authz::refusal(&attributes, &why));
+        }
         let known = match target.subresource.as_str() {
             "" => target.kind.verbs.contains(&verb),
             name => match target.kind.subresource(name) {

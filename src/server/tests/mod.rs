@@ -1,1 +1,4 @@
 //! What a caller of the server sees.
+
+mod create;
+mod fixture;

@@ -9,9 +9,9 @@ use crate::api::{
     ApiError, Call, Draft, FieldErrors, FieldValidation, GroupKind, Kind, Object, Patch, Reason, Target, WriteOptions,
 };
 use crate::server::convert::from_stored;
+use crate::server::patch;
 use crate::server::pipeline::{Inner, Pipeline};
 use crate::server::subresource::{self, scale};
-use crate::server::{body, patch};
 
 impl Inner {
     pub(in crate::server) async fn patch(
@@ -58,9 +58,8 @@ pub(in crate::server) fn patched(
         }
     }
     let json = serde_json::to_vec(&value).map_err(ApiError::internal)?;
-    let decoded = kind.strategy().decode(&json).map_err(|error| refuse(error.to_string()))?;
-    body::strict(&decoded.strict, validation, call, refuse)?;
-    Ok(Draft::of(Arc::clone(kind), decoded.object))
+    let decoded = kind.strategy().decode(&json).and_then(|decoded| decoded.accept(validation, call));
+    Ok(Draft::of(Arc::clone(kind), decoded.map_err(|error| refuse(error.to_string()))?))
 }
 
 /// The patch made something that is no object of the kind.
