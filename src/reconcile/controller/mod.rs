@@ -14,9 +14,9 @@ use k8s_openapi::Metadata as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::work::{Inbox, work};
+pub(super) use self::work::{Inbox, work};
 use super::adopt::controller_of;
-use super::{Context, Reconciler};
+use super::{Action, Context, Error, Reconciler};
 use crate::api::ApiType;
 use crate::client::{Change, Informers, ObjectRef, Subscription};
 
@@ -24,7 +24,7 @@ use crate::client::{Change, Informers, ObjectRef, Subscription};
 const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 
 /// What keeps a source of keys going, and the wait until it has given those of everything that exists.
-type Source = Box<dyn FnOnce(&Informers, &Arc<Inbox>) -> (Subscription, BoxFuture<'static, ()>) + Send>;
+type Source = Box<dyn FnOnce(&Informers, &Arc<Inbox<ObjectRef>>) -> (Subscription, BoxFuture<'static, ()>) + Send>;
 
 /// Calls a [`Reconciler`] for every object of its kind that may need it.
 #[must_use = "a controller does nothing until it is started"]
@@ -89,10 +89,26 @@ impl<R: Reconciler> Controller<R> {
             let (_subscriptions, synced): (Vec<_>, Vec<_>) =
                 self.sources.into_iter().map(|source| source(ctx.informers(), &inbox)).unzip();
             futures::future::join_all(synced).await;
-            work(&name, &self.reconciler, &ctx, &inbox, self.concurrency).await;
+            let call = |key| call(&self.reconciler, key, &ctx);
+            work(&name, *ctx.clock(), &inbox, self.concurrency, call).await;
         });
         Running::of(task)
     }
+}
+
+/// Reconciles one object, and waits until the informers show what that wrote.
+async fn call<R: Reconciler>(reconciler: &R, key: ObjectRef, ctx: &Context) -> Result<Action, Error> {
+    let (ctx, noting) = ctx.noting();
+    let outcome = match ctx.informers().of::<R::Object>().find(&key) {
+        Some(object) => reconciler.reconcile(object, &ctx).await,
+        None => reconciler.gone(&key, &ctx).await,
+    };
+    tokio::select! {
+        biased;
+        () = noting.shown_by(ctx.informers()) => {}
+        () = ctx.clock().sleep(LAG) => tracing::warn!(%key, "informers do not show what was written"),
+    }
+    outcome
 }
 
 /// The object of type `K` that controls the one with that metadata.

@@ -1,109 +1,104 @@
 //! The loop of a controller: keys in, calls out.
 
+use std::fmt::Debug;
+use std::future::Future;
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::Notify;
 
-use super::LAG;
 use super::queue::Queue;
-use crate::client::ObjectRef;
-use crate::reconcile::{Action, Context, Error, Reconciler};
+use crate::clock::Clock;
+use crate::reconcile::{Action, Error};
 
 /// A controller's queue, and the bell that rings when something is put in.
-#[derive(Debug, Default)]
-pub(super) struct Inbox {
-    queue: Mutex<Queue<ObjectRef>>,
+#[derive(Debug)]
+pub(in crate::reconcile) struct Inbox<T> {
+    queue: Mutex<Queue<T>>,
     bell: Notify,
 }
 
-impl Inbox {
-    pub(super) fn add_all(&self, keys: Vec<ObjectRef>) {
-        if keys.is_empty() {
-            return;
+impl<T> Default for Inbox<T> {
+    fn default() -> Self {
+        Self { queue: Mutex::default(), bell: Notify::new() }
+    }
+}
+
+impl<T: Clone + Ord> Inbox<T> {
+    /// Adds keys.
+    pub(in crate::reconcile) fn add_all(&self, keys: impl IntoIterator<Item = T>) {
+        let mut keys = keys.into_iter().peekable();
+        if keys.peek().is_some() {
+            self.with(|queue| keys.for_each(|key| queue.add(key)));
+            self.bell.notify_one();
         }
-        self.with(|queue| keys.into_iter().for_each(|key| queue.add(key)));
-        self.bell.notify_one();
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Queue<ObjectRef>) -> T) -> T {
+    fn with<R>(&self, change: impl FnOnce(&mut Queue<T>) -> R) -> R {
         change(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Works on keys until it is dropped.
-pub(super) async fn work<R: Reconciler>(
+/// Makes a call for each key that comes in, never two for the same at once. Works until it is dropped.
+pub(in crate::reconcile) async fn work<T, F>(
     name: &str,
-    reconciler: &R,
-    ctx: &Context,
-    inbox: &Inbox,
+    clock: Clock,
+    inbox: &Inbox<T>,
     concurrency: NonZeroUsize,
-) {
+    call: impl Fn(T) -> F,
+) where
+    T: Clone + Debug + Ord,
+    F: Future<Output = Result<Action, Error>>,
+{
     let mut calls = FuturesUnordered::new();
     loop {
-        let now = ctx.clock().elapsed();
+        let now = clock.elapsed();
         while calls.len() < concurrency.get()
             && let Some(key) = inbox.with(|queue| queue.take(now))
         {
-            calls.push(async {
-                let outcome = call(reconciler, &key, ctx).await;
-                (key, outcome)
-            });
+            // A mistake that one object brings to light must not keep the controller from all others.
+            let call = AssertUnwindSafe(call(key.clone())).catch_unwind();
+            calls.push(call.map(move |outcome| (key, outcome.unwrap_or_else(|_| Err(Error::failed("panicked"))))));
         }
         let due = inbox.with(|queue| queue.next_due()).filter(|_| calls.len() < concurrency.get());
         tokio::select! {
             // In order, not at random: runs must be repeatable.
             biased;
-            Some((key, outcome)) = calls.next() => finish(name, ctx, inbox, &key, outcome),
+            Some((key, outcome)) = calls.next() => {
+                inbox.with(|queue| finish(name, clock, queue, &key, outcome));
+            }
             () = inbox.bell.notified() => {}
-            () = ctx.clock().sleep(due.unwrap_or_default().saturating_sub(now)), if due.is_some() => {}
+            () = clock.sleep(due.unwrap_or_default().saturating_sub(now)), if due.is_some() => {}
         }
     }
 }
 
-/// Reconciles one object, and waits until the informers show what that wrote.
-async fn call<R: Reconciler>(reconciler: &R, key: &ObjectRef, ctx: &Context) -> Result<Action, Error> {
-    let (ctx, noting) = ctx.noting();
-    let object = ctx.informers().of::<R::Object>().find(key);
-    let call = async {
-        match object {
-            Some(object) => reconciler.reconcile(object, &ctx).await,
-            None => reconciler.gone(key, &ctx).await,
+fn finish<T: Clone + Debug + Ord>(
+    name: &str,
+    clock: Clock,
+    queue: &mut Queue<T>,
+    key: &T,
+    outcome: Result<Action, Error>,
+) {
+    let now = clock.elapsed();
+    match outcome {
+        Ok(action) => {
+            queue.succeeded(key);
+            if let Action::After(after) = action {
+                queue.add_at(key.clone(), now.saturating_add(after));
+            }
         }
-    };
-    // A mistake that one object brings to light must not keep the controller from all others.
-    let outcome = AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| Err(Error::failed("panicked")));
-    tokio::select! {
-        biased;
-        () = noting.shown_by(ctx.informers()) => {}
-        () = ctx.clock().sleep(LAG) => tracing::warn!(%key, "informers do not show what was written"),
+        Err(Error::Permanent(error)) => {
+            tracing::error!(controller = name, ?key, %error, "given up");
+            queue.succeeded(key);
+        }
+        Err(error) => {
+            let pause = queue.retry(key.clone(), now);
+            tracing::debug!(controller = name, ?key, %error, ?pause, "reconciliation failed");
+        }
     }
-    outcome
-}
-
-fn finish(name: &str, ctx: &Context, inbox: &Inbox, key: &ObjectRef, outcome: Result<Action, Error>) {
-    let now = ctx.clock().elapsed();
-    inbox.with(|queue| {
-        match outcome {
-            Ok(action) => {
-                queue.succeeded(key);
-                if let Action::After(after) = action {
-                    queue.add_at(key.clone(), now.saturating_add(after));
-                }
-            }
-            Err(Error::Permanent(error)) => {
-                tracing::error!(controller = name, %key, %error, "given up");
-                queue.succeeded(key);
-            }
-            Err(error) => {
-                let pause: Duration = queue.retry(key.clone(), now);
-                tracing::debug!(controller = name, %key, %error, ?pause, "reconciliation failed");
-            }
-        }
-        queue.done(key);
-    });
+    queue.done(key);
 }
