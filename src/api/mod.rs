@@ -10,6 +10,7 @@ pub mod field;
 mod key;
 mod kind;
 pub mod kinds;
+pub mod manifest;
 mod node_endpoint;
 mod object;
 mod quantity;
