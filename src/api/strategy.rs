@@ -152,14 +152,14 @@ pub trait Strategy: Debug + Send + Sync + 'static {
         Cow::Borrowed("")
     }
 
-    /// The columns of a table of such objects, as `kubectl get` prints them. By default name and age.
+    /// The columns of a table of such objects, as `kubectl get` prints them. By default name and time of creation.
     fn columns(&self) -> Vec<Column> {
         vec![Column::name(), Column::created_at()]
     }
 
     /// The cells of one row, as many as there are columns.
-    fn cells(&self, object: &Self::Object, now: Timestamp) -> Vec<Cell> {
-        vec![Cell::name(object.meta()), Cell::age(object.meta(), now)]
+    fn cells(&self, object: &Self::Object, _now: Timestamp) -> Vec<Cell> {
+        vec![Cell::name(object.meta()), Cell::created_at(object.meta())]
     }
 
     /// The `Scale` of the object, where the kind has the scale subresource.

@@ -98,6 +98,14 @@ impl Cell {
         Self::since(meta.creation_timestamp.as_ref().map(|time| time.0), now)
     }
 
+    /// When an object was created, for [`Column::created_at`].
+    pub fn created_at(meta: &ObjectMeta) -> Self {
+        meta.creation_timestamp.as_ref().map_or(Self::Empty, |time| {
+            // Whole seconds, as the API writes times.
+            Self::Text(Timestamp::from_second(time.0.as_second()).unwrap_or(time.0).to_string())
+        })
+    }
+
     /// How long ago `time` was, in kubectl's short form; `<unknown>` where it is not known.
     pub fn since(time: Option<Timestamp>, now: Timestamp) -> Self {
         Self::Text(time.map_or_else(|| "<unknown>".into(), |time| human_duration(now.as_second() - time.as_second())))

@@ -1,0 +1,67 @@
+//! MutatingWebhookConfiguration: webhooks that change objects on their way in.
+
+use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
+
+use super::webhook::{self, Checked, Defaults};
+use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Surroundings};
+
+/// What a MutatingWebhookConfiguration does.
+#[derive(Debug)]
+struct MutatingWebhookConfigurationStrategy;
+
+impl Strategy for MutatingWebhookConfigurationStrategy {
+    type Object = MutatingWebhookConfiguration;
+
+    fn default(&self, configuration: &mut MutatingWebhookConfiguration) {
+        for webhook in configuration.webhooks.iter_mut().flatten() {
+            webhook.reinvocation_policy.get_or_insert_with(|| "Never".into());
+            Defaults {
+                failure_policy: &mut webhook.failure_policy,
+                match_policy: &mut webhook.match_policy,
+                namespace_selector: &mut webhook.namespace_selector,
+                object_selector: &mut webhook.object_selector,
+                timeout_seconds: &mut webhook.timeout_seconds,
+                client_config: &mut webhook.client_config,
+                rules: &mut webhook.rules,
+            }
+            .set();
+        }
+    }
+
+    fn generation_changes(
+        &self,
+        new: &MutatingWebhookConfiguration,
+        old: &MutatingWebhookConfiguration,
+    ) -> Option<bool> {
+        Some(new.webhooks != old.webhooks)
+    }
+
+    fn validate(&self, configuration: &MutatingWebhookConfiguration, _: &Surroundings, errors: &mut FieldErrors) {
+        webhook::check(configuration.webhooks.iter().flatten().map(checked), errors);
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        webhook::columns()
+    }
+
+    fn cells(&self, configuration: &MutatingWebhookConfiguration, now: Timestamp) -> Vec<Cell> {
+        let count = configuration.webhooks.as_ref().map_or(0, Vec::len);
+        webhook::cells(&configuration.metadata, count, now)
+    }
+}
+
+fn checked(webhook: &MutatingWebhook) -> Checked<'_> {
+    Checked {
+        name: &webhook.name,
+        versions: &webhook.admission_review_versions,
+        client_config: &webhook.client_config,
+        side_effects: &webhook.side_effects,
+        timeout_seconds: webhook.timeout_seconds,
+        selectors: [webhook.namespace_selector.as_ref(), webhook.object_selector.as_ref()],
+    }
+}
+
+pub(crate) fn kind() -> Kind {
+    Kind::builtin(MutatingWebhookConfigurationStrategy).categories(&["api-extensions"])
+}
