@@ -1,13 +1,29 @@
 //! The kinds table: one row per kind and version, each made by the kind's own file.
 
+pub mod admissionregistration;
+pub mod apiextensions;
+pub mod apiregistration;
 pub mod apps;
+pub mod authentication;
+pub mod authorization;
 pub mod autoscaling;
+pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod discovery;
 pub mod events;
+pub mod flowcontrol;
+pub mod networking;
+pub mod node;
 pub mod policy;
+pub mod rbac;
+pub mod resource;
+mod review;
+pub mod scheduling;
 mod separate_status;
+pub mod storage;
+#[cfg(test)]
+mod tests;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -22,24 +38,70 @@ const TABLE: &[fn() -> Kind] = &[
     core::config_map::kind,
     core::endpoints::kind,
     core::event::kind,
+    core::limit_range::kind,
     core::namespace::kind,
     core::node::kind,
+    core::persistent_volume_claim::kind,
+    core::persistent_volume::kind,
     core::pod::kind,
     core::pod_template::kind,
     core::replication_controller::kind,
+    core::resource_quota::kind,
     core::secret::kind,
     core::service_account::kind,
     core::service::kind,
+    apiregistration::api_service::kind,
     apps::controller_revision::kind,
     apps::daemon_set::kind,
     apps::deployment::kind,
     apps::replica_set::kind,
     apps::stateful_set::kind,
     events::event::kind,
+    authentication::self_subject_review,
+    authentication::token_review,
+    authentication::token_request,
+    authorization::local_subject_access_review,
+    authorization::self_subject_access_review,
+    authorization::self_subject_rules_review,
+    authorization::subject_access_review,
+    autoscaling::hpa_v2::kind,
+    autoscaling::hpa_v1::kind,
     autoscaling::scale::kind,
+    certificates::certificate_signing_request::kind,
+    networking::ingress_class::kind,
+    networking::ingress::kind,
+    networking::ip_address::kind,
+    networking::network_policy::kind,
+    networking::service_cidr::kind,
     policy::eviction::kind,
+    policy::pod_disruption_budget::kind,
+    rbac::cluster_role_binding::kind,
+    rbac::cluster_role::kind,
+    rbac::role_binding::kind,
+    rbac::role::kind,
+    storage::csi_driver::kind,
+    storage::csi_node::kind,
+    storage::csi_storage_capacity::kind,
+    storage::storage_class::kind,
+    storage::volume_attachment::kind,
+    storage::volume_attributes_class::kind,
+    admissionregistration::mutating_admission_policy::kind,
+    admissionregistration::mutating_admission_policy_binding::kind,
+    admissionregistration::mutating_webhook_configuration::kind,
+    admissionregistration::validating_admission_policy::kind,
+    admissionregistration::validating_admission_policy_binding::kind,
+    admissionregistration::validating_webhook_configuration::kind,
+    apiextensions::custom_resource_definition::kind,
+    scheduling::priority_class::kind,
     coordination::lease::kind,
+    node::runtime_class::kind,
     discovery::endpoint_slice::kind,
+    flowcontrol::flow_schema::kind,
+    flowcontrol::priority_level_configuration::kind,
+    resource::device_class::kind,
+    resource::resource_claim::kind,
+    resource::resource_claim_template::kind,
+    resource::resource_slice::kind,
 ];
 
 static BUILTIN: LazyLock<Arc<Rows>> = LazyLock::new(|| Arc::new(Rows::new(TABLE.iter().map(|row| Arc::new(row())))));

@@ -45,7 +45,8 @@ fn no_row_stands_twice() {
 #[test]
 fn an_object_of_nothing_but_a_name_can_be_decoded_defaulted_printed_and_encoded() {
     for kind in Kinds::builtin().all() {
-        let json = format!(r#"{{"apiVersion":"{}","kind":"{}","metadata":{{"name":"a"}}}}"#, kind.api_version(), kind.kind);
+        let json =
+            format!(r#"{{"apiVersion":"{}","kind":"{}","metadata":{{"name":"a"}}}}"#, kind.api_version(), kind.kind);
         let strategy = kind.strategy();
         let decoded = strategy.decode(json.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", kind.kind));
         let mut draft = Draft::of(Arc::clone(&kind), decoded.object);
@@ -66,7 +67,8 @@ fn an_object_of_nothing_but_a_name_can_be_decoded_defaulted_printed_and_encoded(
         let again = strategy.decode(object.json()).unwrap_or_else(|error| panic!("{}: {error}", kind.kind));
         assert!(again.object.same(object.body()), "{} survives its JSON", kind.kind);
         if let Some(conversion) = kind.conversion {
-            let stored = Kinds::builtin().by_kind(conversion.stored.0, conversion.stored.1, conversion.stored.2).unwrap();
+            let stored =
+                Kinds::builtin().by_kind(conversion.stored.0, conversion.stored.1, conversion.stored.2).unwrap();
             let body = (conversion.to_stored)(object.body()).unwrap();
             let stored = Draft::of(stored, body).seal_as_is();
             assert_eq!(stored.key(), object.key());

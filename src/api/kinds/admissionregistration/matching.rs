@@ -15,7 +15,12 @@ pub(super) fn default_match(resources: &mut MatchResources) {
     }
 }
 
-pub(super) fn check_match(resources: Option<&MatchResources>, required: bool, path: &Path<'_>, errors: &mut FieldErrors) {
+pub(super) fn check_match(
+    resources: Option<&MatchResources>,
+    required: bool,
+    path: &Path<'_>,
+    errors: &mut FieldErrors,
+) {
     let Some(resources) = resources else {
         if required {
             errors.required(path, "");

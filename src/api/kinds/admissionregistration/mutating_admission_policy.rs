@@ -38,7 +38,10 @@ impl Strategy for MutatingAdmissionPolicyStrategy {
             let at = at.index(index);
             match mutation.patch_type.as_str() {
                 "ApplyConfiguration" if mutation.apply_configuration.is_none() => {
-                    errors.required(&at.child("applyConfiguration"), "must be specified when patchType is ApplyConfiguration");
+                    errors.required(
+                        &at.child("applyConfiguration"),
+                        "must be specified when patchType is ApplyConfiguration",
+                    );
                 }
                 "JSONPatch" if mutation.json_patch.is_none() => {
                     errors.required(&at.child("jsonPatch"), "must be specified when patchType is JSONPatch");
@@ -53,7 +56,10 @@ impl Strategy for MutatingAdmissionPolicyStrategy {
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),
-            Column::integer("Mutations", "Mutations indicates the number of mutations rules defined in this configuration"),
+            Column::integer(
+                "Mutations",
+                "Mutations indicates the number of mutations rules defined in this configuration",
+            ),
             Column::text("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy"),
             Column::age(),
         ]

@@ -49,7 +49,10 @@ impl Strategy for ValidatingAdmissionPolicyStrategy {
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),
-            Column::integer("Validations", "Validations indicates the number of validations rules defined in this configuration"),
+            Column::integer(
+                "Validations",
+                "Validations indicates the number of validations rules defined in this configuration",
+            ),
             Column::text("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy"),
             Column::age(),
         ]

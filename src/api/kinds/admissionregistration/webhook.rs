@@ -100,7 +100,11 @@ impl Checked<'_> {
         match (&self.client_config.url, &self.client_config.service) {
             (None, None) | (Some(_), Some(_)) => errors.required(&at, "exactly one of url or service is required"),
             (Some(url), None) if !url.starts_with("https://") => {
-                errors.invalid(&at.child("url"), url, "'https' is the only allowed URL scheme; desired format: https://host[/path]");
+                errors.invalid(
+                    &at.child("url"),
+                    url,
+                    "'https' is the only allowed URL scheme; desired format: https://host[/path]",
+                );
             }
             (None, Some(service)) => {
                 let at = at.child("service");

@@ -32,9 +32,8 @@ impl Strategy for CrdStrategy {
         if names.list_kind.as_deref().unwrap_or_default().is_empty() && !names.kind.is_empty() {
             names.list_kind = Some(format!("{}List", names.kind));
         }
-        let conversion = spec
-            .conversion
-            .get_or_insert_with(|| CustomResourceConversion { strategy: "None".into(), webhook: None });
+        let conversion =
+            spec.conversion.get_or_insert_with(|| CustomResourceConversion { strategy: "None".into(), webhook: None });
         let webhook = conversion.webhook.as_mut().and_then(|webhook| webhook.client_config.as_mut());
         if let Some(service) = webhook.and_then(|config| config.service.as_mut()) {
             service.port.get_or_insert(443);
@@ -88,7 +87,8 @@ impl Strategy for CrdStrategy {
         self.validate(new, around, errors);
         let path = Path::new("spec");
         let established = old.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        let established = { established }.any(|condition| condition.type_ == "Established" && condition.status == "True");
+        let established =
+            { established }.any(|condition| condition.type_ == "Established" && condition.status == "True");
         if new.spec.group != old.spec.group {
             errors.invalid(&path.child("group"), &new.spec.group, rules::IMMUTABLE);
         }
@@ -189,8 +189,5 @@ fn check_versions(spec: &CustomResourceDefinitionSpec, path: &Path<'_>, errors: 
 }
 
 pub(crate) fn kind() -> Kind {
-    Kind::builtin(CrdStrategy)
-        .short(&["crd", "crds"])
-        .categories(&["api-extensions"])
-        .sub(Subresource::STATUS)
+    Kind::builtin(CrdStrategy).short(&["crd", "crds"]).categories(&["api-extensions"]).sub(Subresource::STATUS)
 }

@@ -62,10 +62,13 @@ impl Strategy for ApiServiceStrategy {
         });
         let conditions = service.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let available = conditions.filter(|condition| condition.type_ == "Available").last();
-        let available = available.map_or_else(|| "Unknown".to_owned(), |condition| match condition.reason.as_deref() {
-            Some(reason) if condition.status != "True" => format!("{} ({reason})", condition.status),
-            _ => condition.status.clone(),
-        });
+        let available = available.map_or_else(
+            || "Unknown".to_owned(),
+            |condition| match condition.reason.as_deref() {
+                Some(reason) if condition.status != "True" => format!("{} ({reason})", condition.status),
+                _ => condition.status.clone(),
+            },
+        );
         vec![
             Cell::name(&service.metadata),
             Cell::or(backend.as_deref(), "Local"),

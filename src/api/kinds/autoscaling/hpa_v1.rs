@@ -143,10 +143,8 @@ fn served(scaler: &v2::HorizontalPodAutoscaler) -> HorizontalPodAutoscaler {
 }
 
 fn to_stored(body: &dyn Body) -> Result<Arc<dyn Body>, ApiError> {
-    let scaler: &HorizontalPodAutoscaler = body
-        .as_any()
-        .downcast_ref()
-        .ok_or(WrongKind { wanted: "HorizontalPodAutoscaler", found: "another".into() })?;
+    let scaler: &HorizontalPodAutoscaler =
+        body.as_any().downcast_ref().ok_or(WrongKind { wanted: "HorizontalPodAutoscaler", found: "another".into() })?;
     Ok(Arc::new(stored(scaler)))
 }
 

@@ -66,7 +66,11 @@ impl Strategy for CsrStrategy {
     fn validate(&self, request: &CertificateSigningRequest, _: &Surroundings, errors: &mut FieldErrors) {
         let (path, spec) = (Path::new("spec"), &request.spec);
         if spec.request.0.is_empty() {
-            errors.invalid(&path.child("request"), serde_json::json!(spec.request), "PEM block type must be CERTIFICATE REQUEST");
+            errors.invalid(
+                &path.child("request"),
+                serde_json::json!(spec.request),
+                "PEM block type must be CERTIFICATE REQUEST",
+            );
         }
         if spec.usages.as_ref().is_none_or(Vec::is_empty) {
             errors.required(&path.child("usages"), "usages must be provided");
@@ -75,10 +79,18 @@ impl Strategy for CsrStrategy {
         match spec.signer_name.split_once('/') {
             _ if spec.signer_name.is_empty() => errors.required(&at, ""),
             Some((domain, name)) if domain.contains('.') && !name.is_empty() => {}
-            _ => errors.invalid(&at, &spec.signer_name, "must be a fully qualified domain and path of the form 'example.com/signer-name'"),
+            _ => errors.invalid(
+                &at,
+                &spec.signer_name,
+                "must be a fully qualified domain and path of the form 'example.com/signer-name'",
+            ),
         }
         if let Some(seconds) = spec.expiration_seconds.filter(|seconds| *seconds < SHORTEST) {
-            errors.invalid(&path.child("expirationSeconds"), seconds, format!("may not specify a duration less than {SHORTEST} seconds (10 minutes)"));
+            errors.invalid(
+                &path.child("expirationSeconds"),
+                seconds,
+                format!("may not specify a duration less than {SHORTEST} seconds (10 minutes)"),
+            );
         }
     }
 

@@ -72,7 +72,8 @@ impl Strategy for PersistentVolumeStrategy {
             _ if capacity.clone().next().is_none() => errors.required(&at, ""),
             None => {}
             Some(_) => {
-                let shown: Vec<_> = capacity.map(|(name, amount)| (name.clone(), Value::from(amount.0.clone()))).collect();
+                let shown: Vec<_> =
+                    capacity.map(|(name, amount)| (name.clone(), Value::from(amount.0.clone()))).collect();
                 errors.not_supported(&at, Value::Object(shown.into_iter().collect()), &["storage"]);
             }
         }
@@ -94,7 +95,13 @@ impl Strategy for PersistentVolumeStrategy {
         }
     }
 
-    fn validate_update(&self, new: &PersistentVolume, old: &PersistentVolume, around: &Surroundings, errors: &mut FieldErrors) {
+    fn validate_update(
+        &self,
+        new: &PersistentVolume,
+        old: &PersistentVolume,
+        around: &Surroundings,
+        errors: &mut FieldErrors,
+    ) {
         self.validate(new, around, errors);
         let (Some(now), Some(before)) = (&new.spec, &old.spec) else { return };
         let path = Path::new("spec");
@@ -114,7 +121,10 @@ impl Strategy for PersistentVolumeStrategy {
             Column::text("Capacity", "capacity is the description of the persistent volume's resources and capacity."),
             Column::text("Access Modes", "accessModes contains all ways the volume can be mounted."),
             Column::text("Reclaim Policy", "What happens to a persistent volume when released from its claim."),
-            Column::text("Status", "phase indicates if a volume is available, bound to a claim, or released by a claim."),
+            Column::text(
+                "Status",
+                "phase indicates if a volume is available, bound to a claim, or released by a claim.",
+            ),
             Column::text("Claim", "claimRef is part of a bi-directional binding to a PersistentVolumeClaim."),
             Column::text("StorageClass", "StorageClass of the pv"),
             Column::text("VolumeAttributesClass", "VolumeAttributesClass of the pv"),

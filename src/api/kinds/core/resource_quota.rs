@@ -45,7 +45,13 @@ impl Strategy for ResourceQuotaStrategy {
         }
     }
 
-    fn validate_update(&self, new: &ResourceQuota, old: &ResourceQuota, around: &Surroundings, errors: &mut FieldErrors) {
+    fn validate_update(
+        &self,
+        new: &ResourceQuota,
+        old: &ResourceQuota,
+        around: &Surroundings,
+        errors: &mut FieldErrors,
+    ) {
         self.validate(new, around, errors);
         let scopes = |quota: &ResourceQuota| {
             let mut scopes = quota.spec.as_ref().and_then(|spec| spec.scopes.clone()).unwrap_or_default();
@@ -69,7 +75,7 @@ impl Strategy for ResourceQuotaStrategy {
 
     fn cells(&self, quota: &ResourceQuota, now: Timestamp) -> Vec<Cell> {
         let (mut requests, mut limits) = (Vec::new(), Vec::new());
-        for status in &quota.status {
+        if let Some(status) = &quota.status {
             for (name, hard) in status.hard.iter().flatten() {
                 let used = status.used.as_ref().and_then(|used| used.get(name)).map_or("0", |used| &used.0);
                 let column = if name.starts_with("limits") { &mut limits } else { &mut requests };

@@ -45,7 +45,9 @@ impl Strategy for FlowSchemaStrategy {
                 errors.required(&at.child("subjects"), "subjects must contain at least one value");
             }
             let empty = |len: Option<usize>| len.unwrap_or_default() == 0;
-            if empty(rule.resource_rules.as_ref().map(Vec::len)) && empty(rule.non_resource_rules.as_ref().map(Vec::len)) {
+            if empty(rule.resource_rules.as_ref().map(Vec::len))
+                && empty(rule.non_resource_rules.as_ref().map(Vec::len))
+            {
                 errors.required(&at, "at least one of resourceRules and nonResourceRules has to be non-empty");
             }
         }

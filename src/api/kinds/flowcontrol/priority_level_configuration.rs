@@ -41,7 +41,9 @@ impl Strategy for PriorityLevelStrategy {
         match (spec.type_.as_str(), &spec.limited, &spec.exempt) {
             ("Limited", None, _) => errors.required(&path.child("limited"), "must not be empty when type is Limited"),
             ("Limited", _, Some(_)) => errors.forbidden(&path.child("exempt"), "must be nil if the type is Limited"),
-            ("Exempt", Some(_), _) => errors.forbidden(&path.child("limited"), "must be nil if the type is not Limited"),
+            ("Exempt", Some(_), _) => {
+                errors.forbidden(&path.child("limited"), "must be nil if the type is not Limited")
+            }
             ("Limited" | "Exempt", ..) => {}
             (other, ..) => errors.not_supported(&path.child("type"), other, &["Exempt", "Limited"]),
         }

@@ -57,7 +57,10 @@ impl Strategy for IngressStrategy {
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),
-            Column::text("Class", "The name of the IngressClass resource that should be used for additional configuration"),
+            Column::text(
+                "Class",
+                "The name of the IngressClass resource that should be used for additional configuration",
+            ),
             Column::text("Hosts", "Hosts that incoming requests are matched against before the ingress rule"),
             Column::text("Address", "Address is a list containing ingress points for the load-balancer"),
             Column::text("Ports", "Ports of TLS configurations that open"),

@@ -23,7 +23,8 @@ impl Strategy for IpAddressStrategy {
         rules::complain(errors, &path.child("name"), name, ip::valid(name));
         let path = Path::new("spec");
         let path = path.child("parentRef");
-        for (field, value) in [("resource", &address.spec.parent_ref.resource), ("name", &address.spec.parent_ref.name)] {
+        for (field, value) in [("resource", &address.spec.parent_ref.resource), ("name", &address.spec.parent_ref.name)]
+        {
             if value.is_empty() {
                 errors.required(&path.child(field), "");
             }
@@ -48,10 +49,7 @@ impl Strategy for IpAddressStrategy {
         let group = of.group.iter().filter(|group| !group.is_empty()).map(|group| format!(".{group}"));
         let namespace = of.namespace.iter().filter(|namespace| !namespace.is_empty()).map(|ns| format!("{ns}/"));
         let (group, namespace) = (group.collect::<String>(), namespace.collect::<String>());
-        vec![
-            Cell::name(&address.metadata),
-            format!("{}{group}/{namespace}{}", of.resource, of.name).into(),
-        ]
+        vec![Cell::name(&address.metadata), format!("{}{group}/{namespace}{}", of.resource, of.name).into()]
     }
 }
 

@@ -107,7 +107,8 @@ fn check_ports(ports: Option<&[NetworkPolicyPort]>, path: &Path<'_>, errors: &mu
 fn check_peers(peers: Option<&[NetworkPolicyPeer]>, path: &Path<'_>, errors: &mut FieldErrors) {
     for (index, peer) in peers.unwrap_or_default().iter().enumerate() {
         let path = path.index(index);
-        for (field, selector) in [("podSelector", &peer.pod_selector), ("namespaceSelector", &peer.namespace_selector)] {
+        for (field, selector) in [("podSelector", &peer.pod_selector), ("namespaceSelector", &peer.namespace_selector)]
+        {
             if let Some(selector) = selector {
                 label::selector(errors, &path.child(field), selector);
             }

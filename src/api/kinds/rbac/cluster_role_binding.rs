@@ -25,7 +25,13 @@ impl Strategy for ClusterRoleBindingStrategy {
         binding::check(&of.role_ref, of.subjects.as_deref(), &["ClusterRole"], errors);
     }
 
-    fn validate_update(&self, new: &ClusterRoleBinding, old: &ClusterRoleBinding, around: &Surroundings, errors: &mut FieldErrors) {
+    fn validate_update(
+        &self,
+        new: &ClusterRoleBinding,
+        old: &ClusterRoleBinding,
+        around: &Surroundings,
+        errors: &mut FieldErrors,
+    ) {
         self.validate(new, around, errors);
         binding::check_update(&new.role_ref, &old.role_ref, errors);
     }

@@ -92,7 +92,11 @@ pub(super) fn check_spec(spec: &ResourceClaimSpec, path: &Path<'_>, errors: &mut
         }
         let listed = request.first_available.as_ref().is_some_and(|listed| !listed.is_empty());
         match &request.exactly {
-            Some(_) if listed => errors.invalid(&path, "", "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set"),
+            Some(_) if listed => errors.invalid(
+                &path,
+                "",
+                "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set",
+            ),
             None if !listed => errors.required(&path, "exactly one of `exactly` or `firstAvailable` is required"),
             None => {}
             Some(exact) => {

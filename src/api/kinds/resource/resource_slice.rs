@@ -39,17 +39,26 @@ impl Strategy for ResourceSliceStrategy {
             _ => errors.invalid(&path, "", format!("exactly one of {fields} is required, but multiple fields are set")),
         }
         if spec.pool.resource_slice_count < 1 {
-            errors.invalid(&path.child("pool.resourceSliceCount"), spec.pool.resource_slice_count, "must be greater than zero");
+            errors.invalid(
+                &path.child("pool.resourceSliceCount"),
+                spec.pool.resource_slice_count,
+                "must be greater than zero",
+            );
         }
     }
 
-    fn validate_update(&self, new: &ResourceSlice, old: &ResourceSlice, around: &Surroundings, errors: &mut FieldErrors) {
+    fn validate_update(
+        &self,
+        new: &ResourceSlice,
+        old: &ResourceSlice,
+        around: &Surroundings,
+        errors: &mut FieldErrors,
+    ) {
         self.validate(new, around, errors);
         let path = Path::new("spec");
-        for (field, now, before) in [
-            ("pool.name", &new.spec.pool.name, &old.spec.pool.name),
-            ("driver", &new.spec.driver, &old.spec.driver),
-        ] {
+        for (field, now, before) in
+            [("pool.name", &new.spec.pool.name, &old.spec.pool.name), ("driver", &new.spec.driver, &old.spec.driver)]
+        {
             if now != before {
                 errors.invalid(&path.child(field), now, rules::IMMUTABLE);
             }

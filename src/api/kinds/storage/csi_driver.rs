@@ -63,8 +63,7 @@ impl Strategy for CsiDriverStrategy {
 
     fn cells(&self, driver: &CSIDriver, now: Timestamp) -> Vec<Cell> {
         let spec = &driver.spec;
-        let audiences: Vec<_> =
-            spec.token_requests.iter().flatten().map(|request| request.audience.as_str()).collect();
+        let audiences: Vec<_> = spec.token_requests.iter().flatten().map(|request| request.audience.as_str()).collect();
         let modes = spec.volume_lifecycle_modes.as_deref().unwrap_or_default().join(",");
         vec![
             Cell::name(&driver.metadata),

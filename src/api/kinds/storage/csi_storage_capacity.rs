@@ -49,11 +49,7 @@ impl Strategy for CsiStorageCapacityStrategy {
 
     fn cells(&self, capacity: &CSIStorageCapacity, _: Timestamp) -> Vec<Cell> {
         let amount = capacity.capacity.as_ref().map(|amount| amount.0.as_str());
-        vec![
-            Cell::name(&capacity.metadata),
-            capacity.storage_class_name.as_str().into(),
-            Cell::or(amount, "<unset>"),
-        ]
+        vec![Cell::name(&capacity.metadata), capacity.storage_class_name.as_str().into(), Cell::or(amount, "<unset>")]
     }
 }
 

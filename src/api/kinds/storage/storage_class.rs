@@ -71,7 +71,8 @@ impl Strategy for StorageClassStrategy {
 
     fn cells(&self, class: &StorageClass, now: Timestamp) -> Vec<Cell> {
         let meta = &class.metadata;
-        let annotated = |name: &&str| meta.annotations.as_ref().and_then(|all| all.get(*name)).is_some_and(|v| v == "true");
+        let annotated =
+            |name: &&str| meta.annotations.as_ref().and_then(|all| all.get(*name)).is_some_and(|v| v == "true");
         let name = meta.name.clone().unwrap_or_default();
         vec![
             if DEFAULT_ANNOTATIONS.iter().any(annotated) { format!("{name} (default)").into() } else { name.into() },

@@ -31,13 +31,23 @@ impl Strategy for VolumeAttachmentStrategy {
         }
         let source = path.child("source");
         match (&spec.source.inline_volume_spec, &spec.source.persistent_volume_name) {
-            (None, None) => errors.required(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
-            (Some(_), Some(_)) => errors.forbidden(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
+            (None, None) => {
+                errors.required(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
+            }
+            (Some(_), Some(_)) => {
+                errors.forbidden(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
+            }
             _ => {}
         }
     }
 
-    fn validate_update(&self, new: &VolumeAttachment, old: &VolumeAttachment, _: &Surroundings, errors: &mut FieldErrors) {
+    fn validate_update(
+        &self,
+        new: &VolumeAttachment,
+        old: &VolumeAttachment,
+        _: &Surroundings,
+        errors: &mut FieldErrors,
+    ) {
         if new.spec != old.spec {
             let shown = serde_json::to_value(&new.spec).unwrap_or_default();
             errors.invalid(&Path::new("spec"), shown, rules::IMMUTABLE);
@@ -47,7 +57,10 @@ impl Strategy for VolumeAttachmentStrategy {
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),
-            Column { format: "name", ..Column::text("Attacher", "The name of the volume driver that MUST handle this request.") },
+            Column {
+                format: "name",
+                ..Column::text("Attacher", "The name of the volume driver that MUST handle this request.")
+            },
             Column::text("PV", "The name of the persistent volume to attach."),
             Column::text("Node", "The node that the volume should be attached to."),
             Column::boolean("Attached", "Whether the volume is successfully attached."),
