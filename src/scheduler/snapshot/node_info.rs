@@ -1,0 +1,128 @@
+//! A node, with what is on it added up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Taint};
+
+use super::{HostPort, PodInfo, Resources};
+
+/// A node and the pods on it, with their sums.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// The node.
+    pub node: Arc<Node>,
+    /// What it has for pods.
+    pub allocatable: Resources,
+    /// What its pods ask for.
+    pub requested: Resources,
+    /// What its pods are taken to use when nodes are compared.
+    pub estimate: Resources,
+    /// The ports that its pods have taken.
+    pub ports: Vec<HostPort>,
+    /// The images that it has, with their sizes in bytes.
+    pub images: Arc<BTreeMap<String, i64>>,
+    pods: Vec<Arc<PodInfo>>,
+    /// How many of the pods have affinity of any kind, and how many have required anti-affinity.
+    affine: (usize, usize),
+}
+
+impl NodeInfo {
+    /// A node without pods.
+    pub fn new(node: Arc<Node>) -> Self {
+        let mut info = Self {
+            allocatable: Resources::default(),
+            requested: Resources::default(),
+            estimate: Resources::default(),
+            ports: Vec::new(),
+            images: Arc::default(),
+            pods: Vec::new(),
+            affine: (0, 0),
+            node: Arc::clone(&node),
+        };
+        info.set_node(node);
+        info
+    }
+
+    /// Sets a new version of the node; its pods stay.
+    pub fn set_node(&mut self, node: Arc<Node>) {
+        let status = node.status.as_ref();
+        self.allocatable = Resources::of(status.and_then(|status| status.allocatable.as_ref()));
+        let images = status.and_then(|status| status.images.as_ref()).into_iter().flatten();
+        let named = images.flat_map(|image| {
+            let size = image.size_bytes.unwrap_or_default();
+            image.names.iter().flatten().map(move |name| (name.clone(), size))
+        });
+        let images: BTreeMap<String, i64> = named.collect();
+        if *self.images != images {
+            self.images = Arc::new(images);
+        }
+        self.node = node;
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.node.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.node.metadata.labels.as_ref()
+    }
+
+    /// The value of one of its labels.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels()?.get(key).map(String::as_str)
+    }
+
+    /// Its taints.
+    pub fn taints(&self) -> &[Taint] {
+        self.node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether it is closed for new pods.
+    pub fn is_unschedulable(&self) -> bool {
+        self.node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default()
+    }
+
+    /// The pods on it.
+    pub fn pods(&self) -> &[Arc<PodInfo>] {
+        &self.pods
+    }
+
+    /// Whether any of its pods has affinity or anti-affinity.
+    pub fn has_affinity(&self) -> bool {
+        self.affine.0 > 0
+    }
+
+    /// Whether any of its pods has required anti-affinity.
+    pub fn has_anti_affinity(&self) -> bool {
+        self.affine.1 > 0
+    }
+
+    /// Puts a pod on it.
+    pub fn add(&mut self, pod: Arc<PodInfo>) {
+        self.requested.add(&pod.requests);
+        self.estimate.add(&pod.estimate);
+        self.ports.extend(pod.ports.iter().cloned());
+        self.affine.0 += usize::from(pod.has_affinity());
+        self.affine.1 += usize::from(!pod.anti_affinity.is_empty());
+        self.pods.push(pod);
+    }
+
+    /// Takes the pod of that UID off it.
+    pub fn remove(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+        let position = self.pods.iter().position(|pod| pod.uid() == uid)?;
+        let pod = self.pods.remove(position);
+        self.requested.subtract(&pod.requests);
+        self.estimate.subtract(&pod.estimate);
+        for port in &pod.ports {
+            if let Some(taken) = self.ports.iter().position(|other| other == port) {
+                self.ports.remove(taken);
+            }
+        }
+        self.affine.0 -= usize::from(pod.has_affinity());
+        self.affine.1 -= usize::from(!pod.anti_affinity.is_empty());
+        Some(pod)
+    }
+}

@@ -1,0 +1,196 @@
+//! A pod, with what the scheduler reads of it worked out once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod, PodAffinityTerm, PodSpec, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::Resources;
+use crate::api::rules::label::selector_matches;
+use crate::client::ObjectRef;
+
+/// A port of the node that a pod wants for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// The address; `0.0.0.0` for all.
+    pub ip: String,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: String,
+    /// The port.
+    pub port: i32,
+}
+
+/// A term of a pod's affinity (or anti-affinity) to other pods.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Term {
+    /// Which pods; `None` matches nothing.
+    pub selector: Option<LabelSelector>,
+    /// In which namespaces.
+    pub namespaces: BTreeSet<String>,
+    /// And in namespaces with such labels.
+    pub namespace_selector: Option<LabelSelector>,
+    /// The node label whose values are the domains.
+    pub topology_key: String,
+}
+
+/// The labels of each namespace.
+pub type Namespaces = BTreeMap<String, BTreeMap<String, String>>;
+
+/// One version of a pod, with what the scheduler reads of it worked out once. Cheap to share, never changed.
+#[derive(Clone, Debug)]
+pub struct PodInfo {
+    /// The pod.
+    pub pod: Arc<Pod>,
+    /// Its namespace and name.
+    pub key: ObjectRef,
+    /// What it asks for.
+    pub requests: Resources,
+    /// What it is taken to use when nodes are compared.
+    pub estimate: Resources,
+    /// The ports of the node that it wants.
+    pub ports: Vec<HostPort>,
+    /// Terms that must hold.
+    pub affinity: Vec<Term>,
+    /// Terms that must not hold.
+    pub anti_affinity: Vec<Term>,
+    /// Terms that should hold (positive weight) or should not (negative).
+    pub preferences: Vec<(i64, Term)>,
+}
+
+impl HostPort {
+    fn conflicts(&self, other: &Self) -> bool {
+        let any = "0.0.0.0";
+        (self.port, &self.protocol) == (other.port, &other.protocol)
+            && (self.ip == other.ip || self.ip == any || other.ip == any)
+    }
+
+    /// Whether a pod with the ports `wanted` has to keep off a node where `taken` are in use.
+    pub fn any_conflict(wanted: &[Self], taken: &[Self]) -> bool {
+        wanted.iter().any(|port| taken.iter().any(|other| port.conflicts(other)))
+    }
+}
+
+impl Term {
+    fn of(term: &PodAffinityTerm, namespace: &str) -> Self {
+        let mut namespaces: BTreeSet<String> = term.namespaces.iter().flatten().cloned().collect();
+        if namespaces.is_empty() && term.namespace_selector.is_none() {
+            namespaces.insert(namespace.to_owned());
+        }
+        Self {
+            selector: term.label_selector.clone(),
+            namespaces,
+            namespace_selector: term.namespace_selector.clone(),
+            topology_key: term.topology_key.clone(),
+        }
+    }
+
+    /// Whether `pod` is one of the pods that the term is about.
+    pub fn matches(&self, pod: &PodInfo, namespaces: &Namespaces) -> bool {
+        let namespace = &pod.key.namespace;
+        let here = self.namespaces.contains(namespace)
+            || self.namespace_selector.as_ref().is_some_and(|s| selector_matches(s, namespaces.get(namespace)));
+        here && self.selector.as_ref().is_some_and(|selector| selector_matches(selector, pod.labels()))
+    }
+}
+
+impl PodInfo {
+    /// Works out what the scheduler reads of `pod`.
+    pub fn new(pod: Arc<Pod>) -> Self {
+        let key = ObjectRef::of(&pod.metadata);
+        let affinity = pod.spec.as_ref().and_then(|spec| spec.affinity.as_ref());
+        let toward = affinity.and_then(|affinity| affinity.pod_affinity.as_ref());
+        let away = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref());
+        let terms = |terms: Option<&Vec<PodAffinityTerm>>| {
+            terms.into_iter().flatten().map(|term| Term::of(term, &key.namespace)).collect::<Vec<_>>()
+        };
+        let preferred = |terms: &Option<Vec<k8s_openapi::api::core::v1::WeightedPodAffinityTerm>>, sign: i64| {
+            let terms = terms.iter().flatten();
+            terms
+                .map(|term| (sign * i64::from(term.weight), Term::of(&term.pod_affinity_term, &key.namespace)))
+                .collect::<Vec<_>>()
+        };
+        let mut preferences =
+            toward.map(|a| preferred(&a.preferred_during_scheduling_ignored_during_execution, 1)).unwrap_or_default();
+        preferences.extend(
+            away.map(|a| preferred(&a.preferred_during_scheduling_ignored_during_execution, -1)).unwrap_or_default(),
+        );
+        Self {
+            requests: Resources::requested_by(&pod),
+            estimate: Resources::estimated_for(&pod),
+            ports: host_ports(&pod),
+            affinity: terms(toward.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),
+            anti_affinity: terms(away.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),
+            preferences,
+            key,
+            pod,
+        }
+    }
+
+    /// Its UID.
+    pub fn uid(&self) -> &str {
+        self.pod.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.pod.metadata.labels.as_ref()
+    }
+
+    /// Its spec; `None` only for a pod that no server has seen.
+    pub fn spec(&self) -> Option<&PodSpec> {
+        self.pod.spec.as_ref()
+    }
+
+    /// Its priority.
+    pub fn priority(&self) -> i32 {
+        self.spec().and_then(|spec| spec.priority).unwrap_or_default()
+    }
+
+    /// Its tolerations.
+    pub fn tolerations(&self) -> &[Toleration] {
+        self.spec().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default()
+    }
+
+    /// The node that it is on; `None` while it waits for one.
+    pub fn node(&self) -> Option<&str> {
+        self.spec().and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty())
+    }
+
+    /// The node that was cleared for it by preemption.
+    pub fn nominated_node(&self) -> Option<&str> {
+        let status = self.pod.status.as_ref()?;
+        status.nominated_node_name.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// Whether it has affinity or anti-affinity to other pods, of any strength.
+    pub fn has_affinity(&self) -> bool {
+        !(self.affinity.is_empty() && self.anti_affinity.is_empty() && self.preferences.is_empty())
+    }
+
+    /// Whether it is being deleted.
+    pub fn is_terminating(&self) -> bool {
+        self.pod.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether it has run to its end: it then takes no room any more.
+    pub fn has_ended(&self) -> bool {
+        let phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
+    }
+}
+
+fn host_ports(pod: &Pod) -> Vec<HostPort> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
+    spec.containers
+        .iter()
+        .chain(sidecars)
+        .flat_map(|container| container.ports.iter().flatten())
+        .filter_map(|port| {
+            let number = port.host_port.filter(|number| *number > 0)?;
+            let ip = port.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
+            Some(HostPort { ip, protocol: port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()), port: number })
+        })
+        .collect()
+}
