@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod random;
 pub mod reconcile;
 pub mod runtime;
+pub mod scheduler;
 pub mod server;
 pub mod service;
 pub mod store;

@@ -4,9 +4,11 @@
 //! for a decision over a [`Snapshot`](snapshot::Snapshot), and binds. The default scheduler is [`Framework`], made of
 //! [plugins]; a program can replace a plugin, or the whole.
 
+mod bind;
 mod config;
 mod cycle;
 mod explain;
+mod follow;
 pub mod framework;
 pub mod plugins;
 pub mod queue;
@@ -22,8 +24,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 
-pub use self::config::Config;
-pub use self::cycle::run;
+pub use self::config::{Config, DEFAULT_SCHEDULER};
+pub use self::cycle::{explain, run};
 pub use self::explain::{Explanation, NodeExplanation, Scored};
 pub use self::framework::{ClusterEvent, Diagnosis, Framework, Nomination};
 use self::snapshot::{PodInfo, Snapshot};

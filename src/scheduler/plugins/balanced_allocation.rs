@@ -33,12 +33,7 @@ impl Plugin for BalancedAllocation {
 }
 
 impl Score for BalancedAllocation {
-    fn prepare<'a>(
-        &'a self,
-        pod: &'a PodInfo,
-        _: &'a Snapshot,
-        _: &[&'a NodeInfo],
-    ) -> Option<Box<dyn NodeScore + 'a>> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[&'a NodeInfo]) -> Option<Box<dyn NodeScore + 'a>> {
         // A pod that asks for nothing leaves the balance as it is: it would only ever draw more of its kind to the
         // node that is balanced best.
         let asks = self.resources.iter().any(|name| pod.requests.get(name) > 0);
@@ -52,7 +47,11 @@ struct Balance<'a> {
 }
 
 impl NodeScore for Balance<'_> {
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "shares, and a score from 0 to 100")]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "shares, and a score from 0 to 100"
+    )]
     fn score(&self, node: &NodeInfo) -> i64 {
         let shares: Vec<f64> = self
             .resources

@@ -136,12 +136,7 @@ fn eligible(pod: &PodInfo, cluster: &Snapshot, diagnosis: &Diagnosis) -> Result<
 
 /// The pods that have to leave `node` for `pod`: all less important ones go in thought, and then come back, the most
 /// important first, as long as the pod still fits.
-fn victims(
-    pod: &PodInfo,
-    node: &NodeInfo,
-    cluster: &Snapshot,
-    filters: &Filters<'_>,
-) -> Result<Candidate, Refusal> {
+fn victims(pod: &PodInfo, node: &NodeInfo, cluster: &Snapshot, filters: &Filters<'_>) -> Result<Candidate, Refusal> {
     let (mut supposed, mut cleared) = (filters.fork(), node.clone());
     let mut lesser: Vec<_> = node.pods().iter().filter(|other| other.priority() < pod.priority()).cloned().collect();
     if lesser.is_empty() {
@@ -168,20 +163,19 @@ fn victims(
 
 /// Splits `pods` into those whose removal, after that of those before them, would break a disruption budget, and the
 /// others.
-fn by_budget(
-    pods: Vec<Arc<PodInfo>>,
-    budgets: &[Arc<PodDisruptionBudget>],
-) -> (Vec<Arc<PodInfo>>, Vec<Arc<PodInfo>>) {
+fn by_budget(pods: Vec<Arc<PodInfo>>, budgets: &[Arc<PodDisruptionBudget>]) -> (Vec<Arc<PodInfo>>, Vec<Arc<PodInfo>>) {
     let status = |budget: &PodDisruptionBudget| budget.status.clone().unwrap_or_default();
-    let mut allowed: Vec<i32> = budgets.iter().map(|budget| status(budget).disruptions_allowed).collect();
+    let mut allowed: Vec<i32> =
+        budgets.iter().map(|budget| status(budget).disruptions_allowed.unwrap_or_default()).collect();
     pods.into_iter().partition(|pod| {
         let mut breaks = false;
         for (budget, allowed) in budgets.iter().zip(&mut allowed) {
-            let covers = budget.metadata.namespace.as_deref() == Some(&*pod.key.namespace)
-                && pod.labels().is_some_and(|labels| !labels.is_empty())
-                && budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| {
-                    !selects_everything(selector) && selector_matches(selector, pod.labels())
-                });
+            let covers =
+                budget.metadata.namespace.as_deref() == Some(&*pod.key.namespace)
+                    && pod.labels().is_some_and(|labels| !labels.is_empty())
+                    && budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| {
+                        !selects_everything(selector) && selector_matches(selector, pod.labels())
+                    });
             let counted = status(budget).disrupted_pods.is_some_and(|pods| pods.contains_key(&pod.key.name));
             if covers && !counted {
                 *allowed -= 1;

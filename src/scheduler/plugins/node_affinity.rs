@@ -133,12 +133,7 @@ impl<'a> NodeFilter<'a> for Required<'a> {
 struct Preferred<'a>(&'a Affinity);
 
 impl Score for NodeAffinity {
-    fn prepare<'a>(
-        &'a self,
-        pod: &'a PodInfo,
-        _: &'a Snapshot,
-        _: &[&'a NodeInfo],
-    ) -> Option<Box<dyn NodeScore + 'a>> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[&'a NodeInfo]) -> Option<Box<dyn NodeScore + 'a>> {
         let affinity = affinity(pod)?;
         affinity.preferred_during_scheduling_ignored_during_execution.as_ref().filter(|terms| !terms.is_empty())?;
         Some(Box::new(Preferred(affinity)))

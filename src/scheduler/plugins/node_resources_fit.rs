@@ -52,9 +52,9 @@ impl Shape {
 
     fn at(&self, utilization: i64) -> i64 {
         let next = self.0.partition_point(|(bound, _)| *bound < utilization);
-        match (next.checked_sub(1).map(|before| self.0[before]), self.0.get(next)) {
-            (_, Some((bound, score))) if *bound == utilization => *score,
-            (None, Some((_, score))) | (Some((_, score)), None) => score.to_owned(),
+        match (next.checked_sub(1).map(|before| self.0[before]), self.0.get(next).copied()) {
+            (_, Some((bound, score))) if bound == utilization => score,
+            (None, Some((_, score))) | (Some((_, score)), None) => score,
             (Some((x0, y0)), Some((x1, y1))) => y0 + (y1 - y0) * (utilization - x0) / (x1 - x0),
             (None, None) => 0,
         }
@@ -89,7 +89,8 @@ impl Plugin for NodeResourcesFit {
     }
 
     fn may_help(&self, pod: &PodInfo, event: &ClusterEvent) -> bool {
-        let frees = |less: &PodInfo| pod.requests.iter().any(|(name, amount)| amount > 0 && less.requests.get(name) > 0);
+        let frees =
+            |less: &PodInfo| pod.requests.iter().any(|(name, amount)| amount > 0 && less.requests.get(name) > 0);
         match event {
             ClusterEvent::Itself => true,
             // Every pod that goes makes room: for one more pod, if for nothing else.
@@ -149,12 +150,7 @@ fn insufficient(resource: &str) -> Cow<'static, str> {
 }
 
 impl Score for NodeResourcesFit {
-    fn prepare<'a>(
-        &'a self,
-        pod: &'a PodInfo,
-        _: &'a Snapshot,
-        _: &[&'a NodeInfo],
-    ) -> Option<Box<dyn NodeScore + 'a>> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[&'a NodeInfo]) -> Option<Box<dyn NodeScore + 'a>> {
         Some(Box::new(Fullness { plugin: self, pod }))
     }
 }

@@ -21,9 +21,9 @@ impl Plugin for NodeUnschedulable {
 
     fn may_help(&self, _: &PodInfo, event: &ClusterEvent) -> bool {
         let closed = |node: &k8s_openapi::api::core::v1::Node| node.spec.as_ref().and_then(|s| s.unschedulable);
-        event.node_gain().is_some_and(|(old, new)| {
-            closed(new) != Some(true) && old.is_none_or(|old| closed(old) == Some(true))
-        })
+        event
+            .node_gain()
+            .is_some_and(|(old, new)| closed(new) != Some(true) && old.is_none_or(|old| closed(old) == Some(true)))
     }
 }
 

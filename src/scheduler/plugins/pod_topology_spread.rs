@@ -229,7 +229,8 @@ impl PodTopologySpread {
             honor_affinity: true,
             honor_taints: false,
         };
-        let constraints = if selectors.is_empty() { Vec::new() } else { [(ZONE, 3), (HOSTNAME, 5)].map(default).into() };
+        let constraints =
+            if selectors.is_empty() { Vec::new() } else { [(ZONE, 3), (HOSTNAME, 5)].map(default).into() };
         (constraints, false)
     }
 }

@@ -85,12 +85,7 @@ impl<'a> NodeFilter<'a> for Tolerations<'a> {
 }
 
 impl Score for TaintToleration {
-    fn prepare<'a>(
-        &'a self,
-        pod: &'a PodInfo,
-        _: &'a Snapshot,
-        _: &[&'a NodeInfo],
-    ) -> Option<Box<dyn NodeScore + 'a>> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[&'a NodeInfo]) -> Option<Box<dyn NodeScore + 'a>> {
         Some(Box::new(Tolerations(pod.tolerations())))
     }
 }

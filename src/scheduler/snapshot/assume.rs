@@ -90,9 +90,9 @@ impl Cache {
         }
     }
 
-    /// Whether `uid` has a node, be it only decided.
-    pub fn is_placed(&self, uid: &str) -> bool {
-        self.pods.contains_key(uid)
+    /// The pod of that UID, where it has a node, be it only decided; and whether it is only decided.
+    pub fn pod(&self, uid: &str) -> Option<(&Arc<PodInfo>, bool)> {
+        self.pods.get(uid).map(|placed| (&placed.pod, placed.assumed))
     }
 
     /// A pod went, or ended.
@@ -114,10 +114,5 @@ impl Cache {
         self.snapshot.change(node, |info| info.add(Arc::clone(pod)));
         self.by_node.entry(node.to_owned()).or_default().insert(pod.uid().to_owned());
         self.pods.insert(pod.uid().to_owned(), Placed { pod: Arc::clone(pod), node: node.to_owned(), assumed });
-    }
-
-    /// The UIDs of the pods on a node, known or not.
-    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &str> {
-        self.by_node.get(node).into_iter().flatten().map(String::as_str)
     }
 }

@@ -31,19 +31,10 @@ pub struct Snapshot {
     pub budgets: Arc<Vec<Arc<PodDisruptionBudget>>>,
     /// Pods for which a node is being cleared, by the node's name.
     pub nominated: Arc<BTreeMap<String, Vec<Arc<PodInfo>>>>,
-    /// What selects the pods of a service or a workload.
-    pub groups: Arc<Vec<Group>>,
-}
-
-/// A service, or a workload that owns pods: pods of the same one are spread where they ask for nothing else.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Group {
-    /// The namespace.
-    pub namespace: String,
-    /// The UID by which pods name it as their controller; `None` for services, which select pods by labels alone.
-    pub owner: Option<String>,
-    /// What it selects.
-    pub selector: LabelSelector,
+    /// What services select, by namespace and name.
+    pub services: Arc<BTreeMap<(String, String), LabelSelector>>,
+    /// What workloads that own pods select, by UID.
+    pub workloads: Arc<BTreeMap<String, LabelSelector>>,
 }
 
 impl Snapshot {
@@ -77,17 +68,17 @@ impl Snapshot {
         self.nominated.get(node).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// What selects the pods that belong with `pod`: the requirements of its services and of its workload.
-    pub fn group_selectors<'a>(&'a self, pod: &'a PodInfo) -> Vec<&'a LabelSelector> {
+    /// What selects the pods that belong with `pod`: the requirements of its services and of its workload. Pods
+    /// that ask for nothing else are spread with these.
+    pub fn group_selectors<'a>(&'a self, pod: &PodInfo) -> Vec<&'a LabelSelector> {
+        let namespace = &pod.key.namespace;
+        let services = self.services.range((namespace.clone(), String::new())..);
+        let services = services.take_while(|((other, _), _)| other == namespace).map(|(_, selector)| selector);
         let owner = pod.pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-        let belongs = |group: &&Group| {
-            group.namespace == pod.key.namespace
-                && match &group.owner {
-                    Some(uid) => owner.is_some_and(|owner| owner.uid == *uid),
-                    None => selector_matches(&group.selector, pod.labels()),
-                }
-        };
-        self.groups.iter().filter(belongs).map(|group| &group.selector).collect()
+        services
+            .filter(|selector| selector_matches(selector, pod.labels()))
+            .chain(owner.and_then(|owner| self.workloads.get(&owner.uid)))
+            .collect()
     }
 
     fn insert(&mut self, node: Arc<NodeInfo>) {

@@ -1,0 +1,188 @@
+//! What follows from a decision: binding, or telling the user and making room.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
+
+use super::follow::{State, World, nominate, scheduler_name};
+use super::framework::{ClusterEvent, Nomination};
+use super::snapshot::PodInfo;
+use super::{Scheduler, Unplaced};
+use crate::api::ApiError;
+use crate::client::{Client, EventRecorder};
+
+/// The longest note of an event.
+const NOTE: usize = 1024;
+
+/// Where decisions take effect.
+#[derive(Clone, Debug)]
+pub(super) struct Effects {
+    pub(super) world: Arc<World>,
+    pub(super) client: Client,
+    pub(super) events: EventRecorder,
+}
+
+impl Effects {
+    fn events_for(&self, pod: &PodInfo) -> EventRecorder {
+        self.events.named(scheduler_name(pod))
+    }
+
+    /// Binds a pod that counts on `node` already; where that fails, it no longer does.
+    pub(super) async fn bind(self, scheduler: Arc<dyn Scheduler>, pod: Arc<PodInfo>, node: String) {
+        let Err(error) = scheduler.bind(&self.client, &pod, &node).await else {
+            let message = format!("Successfully assigned {}/{} to {node}", pod.key.namespace, pod.key.name);
+            self.events_for(&pod).normal(&*pod.pod, "Scheduled", message);
+            self.world.state().queue.remove(pod.uid());
+            return;
+        };
+        tracing::debug!(pod = %pod.key, node, %error, "binding failed");
+        scheduler.release(&pod, &node);
+        {
+            let mut state = self.world.state();
+            state.cache.forget(pod.uid());
+            state.queue.back_off(pod.uid(), self.world.now());
+            self.world.happened(&mut state, &ClusterEvent::Pod { old: Some(Arc::clone(&pod)), new: None });
+        }
+        self.tell(&pod, "SchedulerError", &format!("binding rejected: {error}"), &Nomination::Keep).await;
+    }
+
+    /// Notes in the queue that a pod goes nowhere. What is to be done about it is [`Effects::refused`].
+    pub(super) fn note_refusal(&self, state: &mut State, pod: &Arc<PodInfo>, why: &Unplaced) {
+        match &why.nomination {
+            Nomination::Keep => {}
+            Nomination::Clear => nominate(&mut state.cache, pod, None),
+            Nomination::Node { name, .. } => nominate(&mut state.cache, pod, Some(name)),
+        }
+        let (refused_by, now) = (why.refused_by.clone(), self.world.now());
+        let may_help = |pod: &PodInfo, by: &[&'static str], event: &ClusterEvent| self.world.may_help(pod, by, event);
+        state.queue.refuse(pod.uid(), refused_by, now, &may_help);
+        self.world.news.notify_one();
+    }
+
+    /// Tells the user that a pod goes nowhere, and makes the room for it that was decided on.
+    pub(super) async fn refused(self, pod: Arc<PodInfo>, why: Unplaced) {
+        self.tell(&pod, "Unschedulable", &why.message, &why.nomination).await;
+        let Nomination::Node { name, victims } = &why.nomination else { return };
+        for victim in victims {
+            if let Err(error) = self.preempt(&pod, victim, name).await
+                && !error.is_not_found()
+            {
+                tracing::warn!(pod = %pod.key, victim = %victim.key, %error, "could not preempt");
+            }
+        }
+        // Less important pods that wait for this node have lost it.
+        let waiting = self.world.state().cache.surroundings().nominated_to(name).to_vec();
+        for other in waiting.iter().filter(|other| other.priority() < pod.priority()) {
+            nominate(&mut self.world.state().cache, other, None);
+            self.update(other, |status| status.nominated_node_name = None).await;
+        }
+    }
+
+    async fn preempt(&self, pod: &PodInfo, victim: &PodInfo, node: &str) -> Result<(), ApiError> {
+        let pods = self.client.api::<Pod>(&victim.key.namespace);
+        let now = self.client.clock().time();
+        let by = scheduler_name(pod);
+        let condition = |generation| PodCondition {
+            type_: "DisruptionTarget".to_owned(),
+            status: "True".to_owned(),
+            reason: Some("PreemptionByScheduler".to_owned()),
+            message: Some(format!("{by}: preempting to accommodate a higher priority pod")),
+            last_transition_time: Some(now.clone()),
+            observed_generation: generation,
+            ..PodCondition::default()
+        };
+        let uid = victim.uid();
+        let marked = pods.modify_status(&victim.key.name, |target| {
+            if target.metadata.uid.as_deref() == Some(uid) {
+                set_condition(target, condition(target.metadata.generation));
+            }
+        });
+        if marked.await?.metadata.uid.as_deref() != Some(uid) {
+            return Ok(());
+        }
+        pods.delete(&victim.key.name).await?;
+        let message = format!("Preempted by pod {} on node {node}", pod.uid());
+        self.events_for(pod).normal(&*victim.pod, "Preempted", message);
+        Ok(())
+    }
+
+    /// Says on the pod and in an event why it goes nowhere.
+    async fn tell(&self, pod: &PodInfo, reason: &str, message: &str, nomination: &Nomination) {
+        self.events_for(pod).warning(&*pod.pod, "FailedScheduling", shortened(message));
+        let now = self.client.clock().time();
+        let generation = pod.pod.metadata.generation;
+        let condition = PodCondition {
+            type_: "PodScheduled".to_owned(),
+            status: "False".to_owned(),
+            reason: Some(reason.to_owned()),
+            message: Some(message.to_owned()),
+            last_transition_time: Some(now),
+            observed_generation: generation,
+            ..PodCondition::default()
+        };
+        let told = self.update_pod(pod, |target| {
+            set_condition(target, condition.clone());
+            let status = target.status.get_or_insert_default();
+            match nomination {
+                Nomination::Keep => {}
+                Nomination::Clear => status.nominated_node_name = None,
+                Nomination::Node { name, .. } => status.nominated_node_name = Some(name.clone()),
+            }
+        });
+        told.await;
+    }
+
+    async fn update(&self, pod: &PodInfo, change: impl Fn(&mut k8s_openapi::api::core::v1::PodStatus) + Send + Sync) {
+        self.update_pod(pod, |target| change(target.status.get_or_insert_default())).await;
+    }
+
+    /// Changes the status of a pod that has no node yet.
+    async fn update_pod(&self, pod: &PodInfo, change: impl Fn(&mut Pod) + Send + Sync) {
+        let pods = self.client.api::<Pod>(&pod.key.namespace);
+        let updated = pods.modify_status(&pod.key.name, |target| {
+            let waits =
+                target.spec.as_ref().is_none_or(|spec| spec.node_name.as_deref().unwrap_or_default().is_empty());
+            if target.metadata.uid.as_deref() == Some(pod.uid()) && waits {
+                change(target);
+            }
+        });
+        if let Err(error) = updated.await
+            && !error.is_not_found()
+        {
+            tracing::debug!(pod = %pod.key, %error, "could not update the pod's status");
+        }
+    }
+
+    /// A pod that is being deleted is not scheduled any more.
+    pub(super) fn skip(&self, pod: &PodInfo) {
+        let message = format!("skip schedule deleting pod: {}/{}", pod.key.namespace, pod.key.name);
+        self.events_for(pod).warning(&*pod.pod, "FailedScheduling", message);
+        self.world.state().queue.remove(pod.uid());
+    }
+}
+
+/// Sets a condition; one that says the same already stays as it is.
+fn set_condition(pod: &mut Pod, mut condition: PodCondition) {
+    let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+    let Some(old) = conditions.iter_mut().find(|old| old.type_ == condition.type_) else {
+        return conditions.push(condition);
+    };
+    if old.status == condition.status {
+        condition.last_transition_time.clone_from(&old.last_transition_time);
+    }
+    condition.last_probe_time.clone_from(&old.last_probe_time);
+    *old = condition;
+}
+
+/// A message that an event can carry.
+fn shortened(message: &str) -> String {
+    const MORE: &str = " ...";
+    if message.len() <= NOTE {
+        return message.to_owned();
+    }
+    let mut end = NOTE - MORE.len();
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{MORE}", &message[..end])
+}
