@@ -13,6 +13,10 @@ pub mod name;
 pub mod path;
 pub mod port;
 pub mod resources;
+pub mod share;
+
+use serde::Serialize;
+use serde_json::Value;
 
 use super::field::{FieldErrors, Path};
 
@@ -34,6 +38,68 @@ pub fn not_negative(errors: &mut FieldErrors, path: &Path<'_>, value: impl Into<
     let value = value.into();
     if value < 0 {
         errors.invalid(path, value, NOT_NEGATIVE);
+    }
+}
+
+/// Complains about a text that is missing or none of `allowed`.
+pub fn one_of(errors: &mut FieldErrors, path: &Path<'_>, value: Option<&str>, allowed: &[&str]) {
+    match value.unwrap_or_default() {
+        "" => errors.required(path, ""),
+        value if allowed.contains(&value) => {}
+        value => errors.not_supported(path, value, allowed),
+    }
+}
+
+/// Complains about a text that is missing.
+pub fn present(errors: &mut FieldErrors, path: &Path<'_>, value: &str) {
+    if value.is_empty() {
+        errors.required(path, "");
+    }
+}
+
+/// A text that may be missing, as upstream keeps it: empty where it is.
+pub fn given(text: &Option<String>) -> &str {
+    text.as_deref().unwrap_or_default()
+}
+
+/// Whether two values say the same: as upstream compares them, where what is empty equals what is missing.
+pub fn same<T: PartialEq + Serialize>(a: &T, b: &T) -> bool {
+    a == b || matches!((pruned(a), pruned(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+/// The JSON form without what is empty.
+pub fn pruned<T: Serialize>(value: &T) -> Result<Value, serde_json::Error> {
+    fn prune(value: &mut Value) -> bool {
+        match value {
+            Value::Null => false,
+            Value::Array(items) => {
+                items.iter_mut().for_each(|item| {
+                    prune(item);
+                });
+                !items.is_empty()
+            }
+            Value::Object(fields) => {
+                fields.retain(|_, field| prune(field));
+                !fields.is_empty()
+            }
+            Value::String(text) => !text.is_empty(),
+            Value::Bool(_) | Value::Number(_) => true,
+        }
+    }
+    let mut value = serde_json::to_value(value)?;
+    prune(&mut value);
+    Ok(value)
+}
+
+/// A value as an error message shows it: its JSON form.
+pub fn json<T: Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+/// Complains about a field that changed but may not.
+pub fn immutable<T: PartialEq + Serialize>(errors: &mut FieldErrors, path: &Path<'_>, new: &T, old: &T) {
+    if !same(new, old) {
+        errors.invalid(path, json(new), IMMUTABLE);
     }
 }
 

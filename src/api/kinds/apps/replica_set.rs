@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 
-use crate::api::kinds::core::pod_template::{container_cells, container_columns, default_template};
+use crate::api::field::{FieldErrors, Path};
+use crate::api::kinds::core::pod_template::{self, container_cells, container_columns, default_template};
 use crate::api::kinds::separate_status::{separate_status, spec_generation};
-use crate::api::rules::label;
-use crate::api::{Cell, Column, Kind, ScaleView, Strategy, Subresource};
+use crate::api::rules::{immutable, label, not_negative};
+use crate::api::{Cell, Column, Kind, ScaleView, Strategy, Subresource, Surroundings};
 
 /// What a ReplicaSet does.
 #[derive(Debug)]
@@ -26,6 +27,53 @@ impl Strategy for ReplicaSetStrategy {
 
     separate_status!();
     spec_generation!();
+
+    fn validate(&self, object: &ReplicaSet, _: &Surroundings, errors: &mut FieldErrors) {
+        let path = Path::new("spec");
+        let no_spec = ReplicaSetSpec::default();
+        let spec = object.spec.as_ref().unwrap_or(&no_spec);
+        not_negative(errors, &path.child("replicas"), spec.replicas.unwrap_or(0));
+        not_negative(errors, &path.child("minReadySeconds"), spec.min_ready_seconds.unwrap_or(0));
+        // Upstream names the deployment here.
+        pod_template::validate_selector(errors, &path.child("selector"), &spec.selector, "deployment");
+        let template = spec.template.clone().unwrap_or_default();
+        pod_template::validate_running(errors, &path, &template, &spec.selector, "ReplicaSet");
+    }
+
+    fn validate_update(&self, new: &ReplicaSet, old: &ReplicaSet, around: &Surroundings, errors: &mut FieldErrors) {
+        self.validate(new, around, errors);
+        if let (Some(new), Some(old)) = (&new.spec, &old.spec) {
+            immutable(errors, &Path::new("spec").child("selector"), &new.selector, &old.selector);
+        }
+    }
+
+    fn validate_status(&self, new: &ReplicaSet, _: &ReplicaSet, _: &Surroundings, errors: &mut FieldErrors) {
+        let path = Path::new("status");
+        let status = new.status.clone().unwrap_or_default();
+        not_negative(errors, &path.child("observedGeneration"), status.observed_generation.unwrap_or(0));
+        let (all, ready) = (status.replicas, status.ready_replicas.unwrap_or(0));
+        for (field, count, most, text) in [
+            ("replicas", Some(all), i32::MAX, ""),
+            ("fullyLabeledReplicas", status.fully_labeled_replicas, all, "cannot be greater than status.replicas"),
+            ("readyReplicas", status.ready_replicas, all, "cannot be greater than status.replicas"),
+            ("availableReplicas", status.available_replicas, all, "cannot be greater than status.replicas"),
+            ("availableReplicas", status.available_replicas, ready, "cannot be greater than readyReplicas"),
+        ] {
+            let count = count.unwrap_or(0);
+            not_negative(errors, &path.child(field), count);
+            if count > most {
+                errors.invalid(&path.child(field), count, text);
+            }
+        }
+    }
+
+    fn warnings(&self, new: &ReplicaSet, old: Option<&ReplicaSet>) -> Vec<String> {
+        let template = |object: &ReplicaSet| object.spec.as_ref().and_then(|spec| spec.template.clone());
+        if old.is_some_and(|old| template(old) == template(new)) {
+            return Vec::new();
+        }
+        pod_template::warnings(&new.metadata.name, template(new).as_ref())
+    }
 
     fn field<'a>(&self, object: &'a ReplicaSet, field: &str) -> Cow<'a, str> {
         match field {

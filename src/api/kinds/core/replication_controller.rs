@@ -6,10 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ReplicationController;
 
 use crate::api::kinds::separate_status::{separate_status, spec_generation};
-use crate::api::rules::label;
-use crate::api::{Cell, Column, Kind, ScaleView, Strategy, Subresource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::pod_template::{container_cells, container_columns, default_template};
+use crate::api::field::{FieldErrors, Path};
+use crate::api::rules::{label, not_negative};
+use crate::api::{Cell, Column, Kind, ScaleView, Strategy, Subresource, Surroundings};
+
+use super::pod_template::{self, container_cells, container_columns, default_template};
 
 /// What a ReplicationController does.
 #[derive(Debug)]
@@ -37,6 +40,34 @@ impl Strategy for ReplicationControllerStrategy {
 
     separate_status!();
     spec_generation!();
+
+    fn validate(&self, object: &ReplicationController, _: &Surroundings, errors: &mut FieldErrors) {
+        let path = Path::new("spec");
+        let spec = object.spec.clone().unwrap_or_default();
+        not_negative(errors, &path.child("minReadySeconds"), spec.min_ready_seconds.unwrap_or(0));
+        let selector = LabelSelector { match_labels: spec.selector, match_expressions: None };
+        if label::selects_everything(&selector) {
+            errors.required(&path.child("selector"), "");
+        }
+        match spec.replicas {
+            Some(replicas) => not_negative(errors, &path.child("replicas"), replicas),
+            None => errors.required(&path.child("replicas"), ""),
+        }
+        match &spec.template {
+            Some(template) => {
+                pod_template::validate_running(errors, &path, template, &selector, "ReplicationController");
+            }
+            None => errors.required(&path.child("template"), ""),
+        }
+    }
+
+    fn warnings(&self, new: &ReplicationController, old: Option<&ReplicationController>) -> Vec<String> {
+        let template = |object: &ReplicationController| object.spec.as_ref().and_then(|spec| spec.template.clone());
+        if old.is_some_and(|old| template(old) == template(new)) {
+            return Vec::new();
+        }
+        pod_template::warnings(&new.metadata.name, template(new).as_ref())
+    }
 
     fn field<'a>(&self, object: &'a ReplicationController, field: &str) -> Cow<'a, str> {
         match field {

@@ -1,21 +1,33 @@
 //! Pod: containers that run together on one node.
 
+mod affinity;
 mod columns;
+mod container;
 mod defaults;
+mod environment;
 mod match_label_keys;
+mod probe;
 mod qos;
+mod security;
+#[cfg(test)]
+mod tests;
+mod update;
+mod validate;
 mod volume;
+pub(crate) mod warnings;
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodStatus};
 
+use crate::api::field::{FieldErrors, Path};
 use crate::api::kinds::separate_status::spec_generation;
 use crate::api::{Cell, Column, Kind, Strategy, Subresource, Surroundings};
 
 pub(crate) use self::defaults::{default_pod_spec, text};
 pub(crate) use self::qos::qos_class;
+pub(crate) use self::validate::{pod_annotations, pod_spec};
 
 /// What a Pod does.
 #[derive(Debug)]
@@ -56,7 +68,44 @@ impl Strategy for PodStrategy {
         keep_observed_generations(status, kept.conditions.unwrap_or_default());
     }
 
+    fn prepare_subresource(&self, name: &str, new: &mut Pod, old: &Pod, _: &Surroundings) {
+        match name {
+            "ephemeralcontainers" => update::prepare_ephemeral_containers(new, old),
+            "resize" => update::prepare_resize(new, old),
+            _ => {}
+        }
+    }
+
     spec_generation!();
+
+    fn validate(&self, pod: &Pod, _: &Surroundings, errors: &mut FieldErrors) {
+        validate::created(pod, errors);
+    }
+
+    fn validate_update(&self, new: &Pod, old: &Pod, _: &Surroundings, errors: &mut FieldErrors) {
+        update::validate(new, old, errors);
+    }
+
+    fn validate_status(&self, new: &Pod, old: &Pod, _: &Surroundings, errors: &mut FieldErrors) {
+        update::validate_status(new, old, errors);
+    }
+
+    fn validate_subresource(&self, name: &str, new: &Pod, old: &Pod, around: &Surroundings, errors: &mut FieldErrors) {
+        match name {
+            "ephemeralcontainers" => update::validate_ephemeral_containers(new, old, errors),
+            "resize" => update::validate_resize(new, old, errors),
+            _ => self.validate_update(new, old, around, errors),
+        }
+    }
+
+    /// Upstream says nothing on updates: few people write pods directly, and often.
+    fn warnings(&self, new: &Pod, old: Option<&Pod>) -> Vec<String> {
+        if old.is_some() {
+            return Vec::new();
+        }
+        let spec = new.spec.iter().flat_map(|spec| warnings::of_spec(&Path::new("spec"), spec));
+        warnings::of_pod_name(&new.metadata.name).into_iter().chain(spec).collect()
+    }
 
     fn grace_period(&self, pod: &Pod, asked: Option<i64>) -> Option<i64> {
         let spec = pod.spec.as_ref();
