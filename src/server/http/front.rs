@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
 
 use super::body::{self, Body, BoxError, no_such_resource};
 use super::layers::authenticate::{self, PeerUser};
@@ -18,6 +19,8 @@ use super::metrics::{Labels, Metrics};
 use super::negotiate::{Accepted, Form};
 use super::query::Query;
 use super::route::{Fixed, ResourcePath, Route, Verb};
+use super::streams::{self, Streaming};
+use super::upgrade::Sessions;
 use super::{discovery, health, openapi, verbs};
 use crate::api::{ApiError, Backend, Call, Kind, User};
 use crate::clock::Clock;
@@ -62,6 +65,7 @@ struct Shared {
     config: Config,
     limit: Limit,
     metrics: Metrics,
+    sessions: Sessions,
 }
 
 /// The Kubernetes API over HTTP: a `tower::Service` over any [`Backend`]. It needs no socket: an HTTP client
@@ -88,7 +92,8 @@ impl Front {
     /// A front of `backend`.
     pub fn new(backend: Arc<dyn Backend>, config: Config) -> Self {
         let limit = Limit::new(config.max_reads, config.max_writes);
-        Self { shared: Arc::new(Shared { backend, config, limit, metrics: Metrics::default() }), user: None }
+        let (metrics, sessions) = (Metrics::default(), Sessions::default());
+        Self { shared: Arc::new(Shared { backend, config, limit, metrics, sessions }), user: None }
     }
 
     /// The same front for callers in this process, who are `user` without further credentials.
@@ -136,7 +141,7 @@ impl Front {
     }
 
     async fn answer(&self, exchange: &mut Exchange, parts: &mut Parts, body: Body) -> Result<Response<Body>, ApiError> {
-        let Shared { backend, config, limit, metrics } = &*self.shared;
+        let Shared { backend, config, limit, metrics, sessions } = &*self.shared;
         let known = match &self.user {
             Some(user) => Some(Arc::clone(user)),
             None => authenticate::caller(parts.extensions.get::<PeerUser>(), &parts.headers, &config.tokens)?,
@@ -164,6 +169,7 @@ impl Front {
         exchange.long_running = verbs::is_long_running(verb, path);
         let mutating = !matches!(verb, Verb::Get | Verb::List | Verb::Watch);
         let _counted = metrics.begin(mutating, exchange.long_running);
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
         let request = verbs::Request {
             backend: &**backend,
             clock: config.clock,
@@ -176,6 +182,19 @@ impl Front {
             headers: &parts.headers,
             closing: parts.extensions.get::<Closing>(),
         };
+        if streams::is_stream(&path.group, &path.resource, &path.subresource) {
+            let streaming = Streaming {
+                backend,
+                call,
+                target: request.target(),
+                query: &exchange.query,
+                headers: &parts.headers,
+                upgrade,
+                closing: parts.extensions.get::<Closing>().cloned(),
+                sessions,
+            };
+            return streaming.open().await;
+        }
         if exchange.long_running {
             return request.run(body::read(body).await?).await;
         }

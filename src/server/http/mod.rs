@@ -16,9 +16,12 @@ mod openapi;
 mod printing;
 mod query;
 mod route;
+mod spdy;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod upgrade;
 mod verbs;
 mod watch_stream;
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::body::{self, Body};
@@ -15,6 +14,7 @@ use super::printing::Printer;
 use super::query::{Query, refused};
 use super::route::{ResourcePath, Verb};
 use super::watch_stream;
+use crate::api::decode;
 use crate::api::field::Path;
 use crate::api::{
     ApiError, Backend, Call, Consistency, Deleted, Draft, FieldErrors, FieldValidation, Kind, ListOptions, Patch,
@@ -77,7 +77,7 @@ impl Request<'_> {
         }
     }
 
-    fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target::one(Arc::clone(&self.kind), &*self.path.namespace, &*self.path.name).sub(&*self.path.subresource)
     }
 
@@ -190,53 +190,8 @@ impl Request<'_> {
     fn draft(&self, body: Bytes, validation: FieldValidation) -> Result<Draft, ApiError> {
         let kind = self.body_kind()?;
         let json = negotiate::to_json(self.headers, body)?;
-        check_identity(&kind, &json)?;
-        let decoded = kind.strategy().decode(&json)?;
-        if !decoded.strict.is_empty() {
-            match validation {
-                FieldValidation::Ignore => {}
-                FieldValidation::Warn => decoded.strict.into_iter().for_each(|mistake| self.call.warn(mistake)),
-                FieldValidation::Strict => {
-                    let mistakes = decoded.strict.join(", ");
-                    return Err(ApiError::bad_request(format!(
-                        "{0} in version \"{1}\" cannot be handled as a {0}: strict decoding error: {mistakes}",
-                        kind.kind, kind.version,
-                    )));
-                }
-            }
-        }
-        Ok(Draft::of(kind, decoded.object))
+        decode::object(&kind, &json)?.accept_body(validation, self.call)
     }
-}
-
-/// The part of a body that says what it is.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Identity {
-    api_version: Option<String>,
-    kind: Option<String>,
-}
-
-/// Refuses a body that says it is something else than its path takes. One that says nothing is taken for it.
-fn check_identity(kind: &Kind, json: &[u8]) -> Result<(), ApiError> {
-    // Text that cannot be read gets its error from the decoder, which knows the fields.
-    let Ok(found) = serde_json::from_slice::<Identity>(json) else { return Ok(()) };
-    let wanted = kind.api_version();
-    let api_version = found.api_version.filter(|text| !text.is_empty());
-    if let Some(api_version) = api_version.as_deref().filter(|text| *text != wanted) {
-        return Err(ApiError::bad_request(format!(
-            "the API version in the data ({api_version}) does not match the expected API version ({wanted})"
-        )));
-    }
-    if let Some(other) = found.kind.filter(|name| !name.is_empty() && *name != kind.kind) {
-        let internal = if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or_default() };
-        return Err(ApiError::bad_request(format!(
-            "{other} in version \"{0}\" cannot be handled as a {1}: converting ({0}.{other}) to ({internal}.{1}): \
-             unknown conversion",
-            kind.version, kind.kind,
-        )));
-    }
-    Ok(())
 }
 
 /// Whether a query asks for an answer that is written without end.
