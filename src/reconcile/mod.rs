@@ -13,6 +13,8 @@ pub mod leader;
 pub mod pod;
 pub mod pod_control;
 mod slow_start;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 use std::sync::Arc;

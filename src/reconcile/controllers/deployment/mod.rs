@@ -17,8 +17,6 @@ mod rolling;
 mod scale;
 mod sets;
 mod status;
-#[cfg(test)]
-mod tests;
 mod wanted;
 
 use std::sync::Arc;
