@@ -79,25 +79,25 @@ pub async fn claim<O: ApiType, K: ApiType>(
         let of = object.metadata();
         let matches = selector.matches(of.labels.as_ref());
         let name = of.name.as_deref().unwrap_or_default();
-        let patch = match controller_of(of) {
+        let mut owners = of.owner_references.clone().unwrap_or_default();
+        match controller_of(of) {
             Some(controller) if controller.uid != uid => continue,
             Some(_) if matches => {
                 claimed.push(object);
                 continue;
             }
-            Some(_) if meta.deletion_timestamp.is_none() => json!({ "metadata": {
-                "uid": of.uid, "ownerReferences": [{ "$patch": "delete", "uid": uid }],
-            }}),
+            Some(_) if meta.deletion_timestamp.is_none() => owners.retain(|owner| owner.uid != uid),
             None if matches && meta.deletion_timestamp.is_none() && of.deletion_timestamp.is_none() => {
                 if let Err(error) = may_adopt.get_or_try_init(|| still_there(ctx, owner)).await {
                     failure = Some(error);
                     continue;
                 }
-                json!({ "metadata": { "uid": of.uid, "ownerReferences": [controller_reference(owner)] } })
+                owners.retain(|owner| owner.uid != uid);
+                owners.push(controller_reference(owner));
             }
             _ => continue,
-        };
-        match objects.patch(name, Patch::Strategic(patch)).await {
+        }
+        match objects.patch(name, set_owners(of, owners)).await {
             Ok(adopted) if matches => claimed.push(adopted),
             Ok(_) => {}
             // Gone, or another one of that name by now.
@@ -106,6 +106,15 @@ pub async fn claim<O: ApiType, K: ApiType>(
         }
     }
     failure.map_or(Ok(claimed), Err)
+}
+
+/// The patch that gives exactly the object with that metadata, in that version, these owners. A merge patch, because
+/// every kind takes one.
+pub fn set_owners(meta: &ObjectMeta, owners: Vec<OwnerReference>) -> Patch {
+    let owners = Some(owners).filter(|owners| !owners.is_empty());
+    Patch::Merge(json!({ "metadata": {
+        "uid": meta.uid, "resourceVersion": meta.resource_version, "ownerReferences": owners,
+    } }))
 }
 
 /// Checks with the API itself that the owner is neither gone nor going: informers may be late, and what a deleted
