@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
 use crate::api::field::Path;
 use crate::api::rules::{self, label, name};
-use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Surroundings};
+use crate::api::{Cell, Column, FieldErrors, Kind, Propagation, Strategy, Surroundings};
 
 const MAX_REASON: usize = 128;
 const MAX_NOTE: usize = 1024;
@@ -19,6 +19,10 @@ struct EventStrategy;
 
 impl Strategy for EventStrategy {
     type Object = Event;
+
+    fn propagation(&self) -> Option<Propagation> {
+        None
+    }
 
     fn validate(&self, event: &Event, _: &Surroundings, errors: &mut FieldErrors) {
         check(event, "reportingComponent", errors);

@@ -4,15 +4,13 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ReplicationController;
-
-use crate::api::kinds::separate_status::{separate_status, spec_generation};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::api::field::{FieldErrors, Path};
-use crate::api::rules::{label, not_negative};
-use crate::api::{Cell, Column, Kind, ScaleView, Strategy, Subresource, Surroundings};
-
 use super::pod_template::{self, container_cells, container_columns, default_template};
+use crate::api::field::{FieldErrors, Path};
+use crate::api::kinds::separate_status::{separate_status, spec_generation};
+use crate::api::rules::{label, not_negative};
+use crate::api::{Cell, Column, Kind, Propagation, ScaleView, Strategy, Subresource, Surroundings};
 
 /// What a ReplicationController does.
 #[derive(Debug)]
@@ -36,6 +34,10 @@ impl Strategy for ReplicationControllerStrategy {
             }
         }
         object.status.get_or_insert_default();
+    }
+
+    fn propagation(&self) -> Option<Propagation> {
+        Some(Propagation::Orphan)
     }
 
     separate_status!();

@@ -10,7 +10,7 @@ use k8s_openapi::api::events::v1::{Event, EventSeries};
 use crate::api::field::Path;
 use crate::api::kinds::core::event::{cells, check, columns, field_of};
 use crate::api::{
-    ApiError, Body, Cell, Column, Conversion, FieldErrors, Kind, Object, Strategy, Surroundings, WrongKind,
+    ApiError, Body, Cell, Column, Conversion, FieldErrors, Kind, Object, Propagation, Strategy, Surroundings, WrongKind,
 };
 
 /// What an Event does.
@@ -19,6 +19,10 @@ struct EventStrategy;
 
 impl Strategy for EventStrategy {
     type Object = Event;
+
+    fn propagation(&self) -> Option<Propagation> {
+        None
+    }
 
     fn validate(&self, event: &Event, _: &Surroundings, errors: &mut FieldErrors) {
         check(&stored(event), "reportingController", errors);
