@@ -1,0 +1,4 @@
+mod messages;
+mod placing;
+mod preemption;
+mod running;
