@@ -15,6 +15,7 @@ mod node_endpoint;
 mod object;
 mod quantity;
 pub mod rules;
+pub mod schema;
 pub mod selector;
 mod status;
 mod strategy;
