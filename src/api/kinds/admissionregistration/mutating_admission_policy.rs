@@ -53,6 +53,10 @@ impl Strategy for MutatingAdmissionPolicyStrategy {
         }
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),

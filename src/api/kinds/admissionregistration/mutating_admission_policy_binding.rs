@@ -30,6 +30,10 @@ impl Strategy for MutatingAdmissionPolicyBindingStrategy {
         matching::check_match(spec.match_resources.as_ref(), false, &path.child("matchResources"), errors);
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),

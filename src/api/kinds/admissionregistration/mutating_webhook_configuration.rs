@@ -41,6 +41,10 @@ impl Strategy for MutatingWebhookConfigurationStrategy {
         webhook::check(configuration.webhooks.iter().flatten().map(checked), errors);
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         webhook::columns()
     }

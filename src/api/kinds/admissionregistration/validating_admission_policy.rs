@@ -46,6 +46,10 @@ impl Strategy for ValidatingAdmissionPolicyStrategy {
         }
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),

@@ -41,6 +41,10 @@ impl Strategy for ValidatingAdmissionPolicyBindingStrategy {
         }
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),

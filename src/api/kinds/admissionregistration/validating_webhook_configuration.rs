@@ -40,6 +40,10 @@ impl Strategy for ValidatingWebhookConfigurationStrategy {
         webhook::check(configuration.webhooks.iter().flatten().map(checked), errors);
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         webhook::columns()
     }

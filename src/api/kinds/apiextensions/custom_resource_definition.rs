@@ -116,6 +116,10 @@ impl Strategy for CrdStrategy {
             }
         }
     }
+
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
 }
 
 /// Remembers that objects may be stored in the version that is the storage version now.

@@ -5,7 +5,7 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 
 use crate::api::field::Path;
 use crate::api::kinds::separate_status::separate_status;
-use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Subresource, Surroundings};
+use crate::api::{Cell, Column, FieldErrors, Kind, NameRule, Strategy, Subresource, Surroundings};
 
 /// What an APIService does.
 #[derive(Debug)]
@@ -44,6 +44,14 @@ impl Strategy for ApiServiceStrategy {
         if version.is_empty() {
             errors.required(&path.child("version"), "");
         }
+    }
+
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
     }
 
     fn columns(&self) -> Vec<Column> {

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestCondition};
 
 use crate::api::field::Path;
-use crate::api::kinds::separate_status::spec_generation;
 use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Subresource, Surroundings, human_duration};
 
 /// The shortest life of a certificate that may be asked for, in seconds.
@@ -20,8 +19,6 @@ struct CsrStrategy;
 
 impl Strategy for CsrStrategy {
     type Object = CertificateSigningRequest;
-
-    spec_generation!();
 
     fn default(&self, request: &mut CertificateSigningRequest) {
         for condition in request.status.get_or_insert_default().conditions.iter_mut().flatten() {

@@ -39,6 +39,10 @@ impl Strategy for LimitRangeStrategy {
             check(item, &path, errors);
         }
     }
+
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
 }
 
 /// Takes over what is missing.

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::IPAddress;
 
 use crate::api::field::Path;
-use crate::api::kinds::separate_status::spec_generation;
 use crate::api::rules::{self, ip};
-use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Surroundings};
+use crate::api::{Cell, Column, FieldErrors, Kind, NameRule, Strategy, Surroundings};
 
 /// What an IPAddress does.
 #[derive(Debug)]
@@ -14,8 +13,6 @@ struct IpAddressStrategy;
 
 impl Strategy for IpAddressStrategy {
     type Object = IPAddress;
-
-    spec_generation!();
 
     fn validate(&self, address: &IPAddress, _: &Surroundings, errors: &mut FieldErrors) {
         let name = address.metadata.name.as_deref().unwrap_or_default();
@@ -37,6 +34,10 @@ impl Strategy for IpAddressStrategy {
             let path = Path::new("spec");
             errors.invalid(&path.child("parentRef"), shown, rules::IMMUTABLE);
         }
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
     }
 
     fn columns(&self) -> Vec<Column> {

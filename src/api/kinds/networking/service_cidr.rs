@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 
 use crate::api::field::Path;
-use crate::api::kinds::separate_status::{separate_status, spec_generation};
+use crate::api::kinds::separate_status::separate_status;
 use crate::api::rules::{self, ip};
 use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Subresource, Surroundings};
 
@@ -16,8 +16,6 @@ impl Strategy for ServiceCidrStrategy {
     type Object = ServiceCIDR;
 
     separate_status!();
-    spec_generation!();
-
     fn default(&self, range: &mut ServiceCIDR) {
         range.spec.get_or_insert_default();
         range.status.get_or_insert_default();

@@ -24,6 +24,10 @@ impl Strategy for RuntimeClassStrategy {
         }
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         vec![Column::name(), Column::text("Handler", ""), Column::age()]
     }

@@ -58,6 +58,10 @@ impl Strategy for BudgetStrategy {
         }
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),

@@ -23,6 +23,10 @@ impl Strategy for ClusterRoleStrategy {
     fn validate(&self, role: &ClusterRole, _: &Surroundings, errors: &mut FieldErrors) {
         rules::check(role.rules.as_deref(), false, errors);
     }
+
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
 }
 
 pub(crate) fn kind() -> Kind {

@@ -36,6 +36,10 @@ impl Strategy for ClusterRoleBindingStrategy {
         binding::check_update(&new.role_ref, &old.role_ref, errors);
     }
 
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
     fn columns(&self) -> Vec<Column> {
         binding::columns("clusterRoleBinding")
     }

@@ -23,6 +23,10 @@ impl Strategy for RoleStrategy {
     fn validate(&self, role: &Role, _: &Surroundings, errors: &mut FieldErrors) {
         rules::check(role.rules.as_deref(), true, errors);
     }
+
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
 }
 
 pub(crate) fn kind() -> Kind {

@@ -32,6 +32,10 @@ impl Strategy for CsiNodeStrategy {
         }
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         let drivers = "Drivers indicates the number of CSI drivers registered on the node";
         vec![Column::name(), Column::integer("Drivers", drivers), Column::age()]

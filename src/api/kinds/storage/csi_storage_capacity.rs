@@ -39,6 +39,10 @@ impl Strategy for CsiStorageCapacityStrategy {
         }
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),

@@ -54,6 +54,10 @@ impl Strategy for VolumeAttachmentStrategy {
         }
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Vec<Column> {
         vec![
             Column::name(),

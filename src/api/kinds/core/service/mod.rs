@@ -60,6 +60,10 @@ impl Strategy for ServiceStrategy {
         validate_update::status(new, errors);
     }
 
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
     fn field<'a>(&self, service: &'a Service, field: &str) -> Cow<'a, str> {
         let Some(spec) = &service.spec else { return "".into() };
         match field {
