@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 
 use crate::api::field::Path;
+use crate::api::rules;
 use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Surroundings};
+
+/// How coordinated leader election chooses.
+const STRATEGIES: &[&str] = &["OldestEmulationVersion"];
 
 /// What a Lease does.
 #[derive(Debug)]
@@ -25,6 +29,15 @@ impl Strategy for LeaseStrategy {
         }
         if let Some(count) = spec.lease_transitions.filter(|count| *count < 0) {
             errors.invalid(&at.child("leaseTransitions"), count, "must be greater than or equal to 0");
+        }
+        if let Some(strategy) = &spec.strategy {
+            // The doubled name is upstream's.
+            let at = at.child("strategy.strategy");
+            if strategy.contains('/') {
+                rules::complain(errors, &at, strategy, rules::label::qualified_name(strategy));
+            } else if !STRATEGIES.contains(&strategy.as_str()) {
+                errors.not_supported(&at, strategy, STRATEGIES);
+            }
         }
         if spec.strategy.is_none() && spec.preferred_holder.as_deref().is_some_and(|holder| !holder.is_empty()) {
             errors.forbidden(&at.child("preferredHolder"), "may only be specified if `strategy` is defined");

@@ -1,5 +1,7 @@
 //! Endpoints: the addresses behind a Service.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 
@@ -34,8 +36,19 @@ impl Strategy for EndpointsStrategy {
 
     fn validate_update(&self, new: &Endpoints, old: &Endpoints, around: &Surroundings, errors: &mut FieldErrors) {
         // What stands already is left in peace, so that metadata can change.
-        if new.subsets != old.subsets {
-            self.validate(new, around, errors);
+        if new.subsets == old.subsets {
+            return;
+        }
+        self.validate(new, around, errors);
+        let before: BTreeMap<_, _> =
+            addresses(old).filter_map(|(_, address)| Some((&address.ip, address.node_name.as_ref()?))).collect();
+        for (path, address) in addresses(new) {
+            if let (Some(was), Some(node)) = (before.get(&address.ip), &address.node_name)
+                && *was != node
+            {
+                let detail = format!("Cannot change NodeName for {} to {node}", address.ip);
+                errors.forbidden(&Path::new(&path).child("nodeName"), detail);
+            }
         }
     }
 
@@ -51,6 +64,17 @@ impl Strategy for EndpointsStrategy {
     fn cells(&self, endpoints: &Endpoints, now: Timestamp) -> Vec<Cell> {
         vec![Cell::name(&endpoints.metadata), summary(endpoints).into(), Cell::age(&endpoints.metadata, now)]
     }
+}
+
+/// Every address, and where it stands.
+fn addresses(endpoints: &Endpoints) -> impl Iterator<Item = (String, &EndpointAddress)> {
+    endpoints.subsets.iter().flatten().enumerate().flat_map(|(subset, of)| {
+        let lists = [("addresses", &of.addresses), ("notReadyAddresses", &of.not_ready_addresses)];
+        lists.into_iter().flat_map(move |(field, list)| {
+            let list = list.iter().flatten().enumerate();
+            list.map(move |(index, address)| (format!("subsets[{subset}].{field}[{index}]"), address))
+        })
+    })
 }
 
 fn summary(endpoints: &Endpoints) -> String {

@@ -52,15 +52,24 @@ fn text(text: &Option<String>) -> &str {
 /// The checks that both groups share; `component` is what the group calls the reporting component.
 pub(crate) fn check(event: &Event, component: &str, errors: &mut FieldErrors) {
     let (own, involved) = (text(&event.metadata.namespace), text(&event.involved_object.namespace));
-    let agrees = if involved.is_empty() { matches!(own, "" | "default") } else { own == involved };
+    let agrees = match (event.event_time.is_some(), involved.is_empty()) {
+        (true, true) => matches!(own, "default" | "kube-system"),
+        (true, false) => true,
+        (false, true) => matches!(own, "" | "default"),
+        (false, false) => own == involved,
+    };
     if !agrees {
         let path = Path::new("involvedObject");
         errors.invalid(&path.child("namespace"), involved, "does not match event.namespace");
     }
-    rules::complain(errors, &Path::new("namespace"), own, name::dns_subdomain(own));
-    if event.event_time.is_none() {
-        return;
+    if event.event_time.is_some() {
+        check_new_fields(event, component, errors);
     }
+    rules::complain(errors, &Path::new("namespace"), own, name::dns_subdomain(own));
+}
+
+/// What an event that says when it happened must say besides.
+fn check_new_fields(event: &Event, component: &str, errors: &mut FieldErrors) {
     let path = Path::new(component);
     match text(&event.reporting_component) {
         "" => errors.required(&path, ""),

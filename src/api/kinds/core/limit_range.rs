@@ -6,7 +6,10 @@ use k8s_openapi::api::core::v1::{LimitRange, LimitRangeItem};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use crate::api::field::Path;
+use crate::api::rules::{self, label};
 use crate::api::{FieldErrors, Kind, Quantity, Strategy, Surroundings};
+
+const TYPES: &[&str] = &["Pod", "Container", "PersistentVolumeClaim"];
 
 type Amounts = Option<BTreeMap<String, Text>>;
 
@@ -53,6 +56,16 @@ fn fill(into: &mut Amounts, from: &Amounts) {
 }
 
 fn check(item: &LimitRangeItem, path: &Path<'_>, errors: &mut FieldErrors) {
+    let complaints = label::qualified_name(&item.type_);
+    if complaints.is_empty() && !item.type_.contains('/') && !TYPES.contains(&item.type_.as_str()) {
+        errors.invalid(&path.child("type"), &item.type_, "must be a standard limit type or fully qualified");
+    }
+    rules::complain(errors, &path.child("type"), &item.type_, complaints);
+    let has_storage = |amounts: &Amounts| amounts.as_ref().is_some_and(|amounts| amounts.contains_key("storage"));
+    if item.type_ == "PersistentVolumeClaim" && !has_storage(&item.min) && !has_storage(&item.max) {
+        let detail = "either minimum or maximum storage value is required, but neither was provided";
+        errors.required(&path.child("limits"), detail);
+    }
     if item.type_ == "Pod" {
         for (field, amounts) in [("default", &item.default), ("defaultRequest", &item.default_request)] {
             if amounts.as_ref().is_some_and(|amounts| !amounts.is_empty()) {
@@ -60,19 +73,23 @@ fn check(item: &LimitRangeItem, path: &Path<'_>, errors: &mut FieldErrors) {
             }
         }
     }
-    for (low_field, low_name, low, high_name, high) in [
-        ("min", "min", &item.min, "max", &item.max),
-        ("defaultRequest", "default request", &item.default_request, "max", &item.max),
-        ("defaultRequest", "default request", &item.default_request, "default limit", &item.default),
-        ("default", "default", &item.default, "max", &item.max),
+    let (request, limit) = (&item.default_request, &item.default);
+    for (field, low_name, low, high_name, high, shows_high) in [
+        ("min", "min", &item.min, "max", &item.max, false),
+        ("defaultRequest", "min", &item.min, "default request", request, true),
+        ("defaultRequest", "default request", request, "max", &item.max, false),
+        ("defaultRequest", "default request", request, "default limit", limit, false),
+        ("default", "min", &item.min, "default", limit, false),
+        ("default", "default", limit, "max", &item.max, true),
     ] {
-        let at = path.child(low_field);
+        let at = path.child(field);
         for (name, low) in low.iter().flatten() {
             let Some(high) = high.as_ref().and_then(|high| high.get(name)) else { continue };
             let amount = |text| Quantity::try_from(text).ok();
             if amount(low).zip(amount(high)).is_some_and(|(low, high)| low > high) {
                 let detail = format!("{low_name} value {} is greater than {high_name} value {}", low.0, high.0);
-                errors.invalid(&at.key(name), &low.0, detail);
+                let shown = if shows_high { high } else { low };
+                errors.invalid(&at.key(name), &shown.0, detail);
             }
         }
     }

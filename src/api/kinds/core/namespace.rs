@@ -6,10 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 
 use crate::api::field::Path;
+use crate::api::rules;
 use crate::api::{Cell, Column, FieldErrors, Kind, NameRule, Strategy, Subresource, Surroundings};
 
 /// The finalizer in `spec.finalizers` that keeps a namespace until its content is gone.
 const FINALIZER: &str = "kubernetes";
+/// Finalizers that may stand without a domain.
+const STANDARD_FINALIZERS: &[&str] = &[FINALIZER, "orphan", "foregroundDeletion"];
 /// The label that carries the namespace's own name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
@@ -54,6 +57,18 @@ impl Strategy for NamespaceStrategy {
         NameRule::DnsLabel
     }
 
+    fn validate(&self, namespace: &Namespace, _: &Surroundings, errors: &mut FieldErrors) {
+        let path = Path::new("spec");
+        let path = path.child("finalizers");
+        for finalizer in namespace.spec.iter().flat_map(|spec| spec.finalizers.iter().flatten()) {
+            rules::complain(errors, &path, finalizer, rules::label::qualified_name(finalizer));
+            if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.as_str()) {
+                let detail = "name is neither a standard finalizer name nor is it fully qualified";
+                errors.invalid(&path, finalizer, detail);
+            }
+        }
+    }
+
     fn validate_status(&self, new: &Namespace, old: &Namespace, _: &Surroundings, errors: &mut FieldErrors) {
         let phase = phase(new);
         let (wanted, state) = match old.metadata.deletion_timestamp {
@@ -62,7 +77,8 @@ impl Strategy for NamespaceStrategy {
         };
         if phase != wanted {
             let detail = format!("may only be '{wanted}' if `deletionTimestamp` is {state}");
-            errors.invalid(&Path::new("status").child("phase"), phase, detail);
+            // The capital is upstream's.
+            errors.invalid(&Path::new("status").child("Phase"), phase, detail);
         }
     }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::api::field::{FieldError, Mistake, Path};
 use crate::api::rules::{self, ip, label};
-use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Subresource, Surroundings};
+use crate::api::{Cell, Column, FieldErrors, Kind, Quantity, Strategy, Subresource, Surroundings};
 
 const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
 const ROLE_LABEL: &str = "kubernetes.io/role";
@@ -42,8 +42,9 @@ impl Strategy for NodeStrategy {
 
     fn validate(&self, node: &Node, _: &Surroundings, errors: &mut FieldErrors) {
         let spec = Path::new("spec");
+        check_resources(node, errors);
         let Some(of) = &node.spec else { return };
-        check_taints(of.taints.as_deref().unwrap_or_default(), &spec.child("taints"), errors);
+        check_taints(of.taints.as_deref().unwrap_or_default(), errors);
         let cidrs = of.pod_cidrs.as_deref().unwrap_or_default();
         let path = spec.child("podCIDRs");
         for (index, cidr) in cidrs.iter().enumerate() {
@@ -66,7 +67,7 @@ impl Strategy for NodeStrategy {
             let detail = "node updates may not change providerID except from \"\" to valid";
             errors.forbidden(&spec.child("providerID"), detail);
         }
-        check_taints(now.taints.as_deref().unwrap_or_default(), &spec.child("taints"), errors);
+        check_taints(now.taints.as_deref().unwrap_or_default(), errors);
         if now.external_id.as_deref().unwrap_or_default() != before.external_id.as_deref().unwrap_or_default() {
             errors.forbidden(&spec.child("externalID"), "may not be updated");
         }
@@ -150,13 +151,19 @@ fn address<'a>(status: Option<&'a NodeStatus>, r#type: &str) -> Option<&'a str> 
     addresses.find(|address| address.type_ == r#type).map(|address| address.address.as_str())
 }
 
-fn check_taints(taints: &[Taint], path: &Path<'_>, errors: &mut FieldErrors) {
+fn check_taints(taints: &[Taint], errors: &mut FieldErrors) {
+    // Upstream names the metadata here.
+    let path = Path::new("metadata");
+    let path = path.child("taints");
     let mut seen = BTreeSet::new();
     for (index, taint) in taints.iter().enumerate() {
         let path = path.index(index);
         rules::complain(errors, &path.child("key"), &taint.key, label::qualified_name(&taint.key));
         let value = taint.value.as_deref().unwrap_or_default();
-        rules::complain(errors, &path.child("value"), value, label::label_value(value));
+        let complaints = label::label_value(value);
+        if !complaints.is_empty() {
+            errors.invalid(&path.child("value"), value, complaints.join(";"));
+        }
         if taint.effect.is_empty() {
             errors.required(&path.child("effect"), "");
         } else if !EFFECTS.contains(&taint.effect.as_str()) {
@@ -176,7 +183,27 @@ fn check_taints(taints: &[Taint], path: &Path<'_>, errors: &mut FieldErrors) {
     }
 }
 
+fn check_resources(node: &Node, errors: &mut FieldErrors) {
+    let Some(status) = &node.status else { return };
+    let path = Path::new("status");
+    for (field, amounts) in [("capacity", &status.capacity), ("allocatable", &status.allocatable)] {
+        let path = path.child(field);
+        for (name, text) in amounts.iter().flatten() {
+            let Ok(amount) = Quantity::try_from(text) else { continue };
+            let path = path.child(name);
+            if amount < Quantity::default() {
+                errors.invalid(&path, &text.0, rules::NOT_NEGATIVE);
+            }
+            let whole = name == "pods" || name.contains('/');
+            if whole && amount.milli_value() % 1000 != 0 {
+                errors.invalid(&path, &text.0, "must be an integer");
+            }
+        }
+    }
+}
+
 fn check_status(node: &Node, errors: &mut FieldErrors) {
+    check_resources(node, errors);
     let Some(status) = &node.status else { return };
     let path = Path::new("status");
     let mut seen = BTreeSet::new();

@@ -147,10 +147,9 @@ fn check_hints(names: Vec<&String>, rule: fn(&str) -> Vec<String>, path: &Path<'
 fn address_complaints(address: &str, family: &str, around: &Surroundings) -> Vec<String> {
     let special = || ip::endpoint(address, around.loopback_network);
     match family {
-        "IPv4" if ip::is_v4(address) => special(),
-        "IPv4" => vec!["must be an IPv4 address".to_owned()],
-        "IPv6" if ip::valid(address).is_empty() && !ip::is_v4(address) => special(),
-        "IPv6" => vec!["must be an IPv6 address".to_owned()],
+        "IPv4" | "IPv6" if !ip::valid(address).is_empty() => ip::valid(address),
+        "IPv4" | "IPv6" if ip::is_v4(address) != (family == "IPv4") => vec![format!("must be an {family} address")],
+        "IPv4" | "IPv6" => special(),
         "FQDN" => {
             let name = address.strip_suffix('.').unwrap_or(address);
             let mut complaints = name::dns_subdomain(name);

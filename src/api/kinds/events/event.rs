@@ -43,12 +43,8 @@ impl Strategy for EventStrategy {
                 errors.invalid(&Path::new(field), "", "needs to be unset");
             }
         }
-        if let Some(series) = event.series.as_ref().filter(|series| series.count < 2) {
-            errors.invalid(
-                &Path::new("series").child("count"),
-                "",
-                format!("should be at least 2 (is {})", series.count),
-            );
+        if event.series.as_ref().is_some_and(|series| series.count < 2) {
+            errors.invalid(&Path::new("series.count"), "", "should be at least 2");
         }
     }
 

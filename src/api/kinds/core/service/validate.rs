@@ -175,7 +175,7 @@ fn cluster_ips(spec: &ServiceSpec, path: &Path<'_>, errors: &mut FieldErrors) {
     let ips = spec.cluster_ips.as_deref().unwrap_or_default();
     match (text(&spec.cluster_ip), ips) {
         ("", []) => {}
-        ("", _) => errors.forbidden(&path.child("clusterIPs"), "may not be set when `clusterIP` is not set"),
+        ("", _) => errors.invalid(&at, json!(ips), "must be empty when `clusterIP` is not specified"),
         (_, []) => errors.required(&at, ""),
         (first, [ip, ..]) if first != ip => errors.invalid(&at, json!(ips), "first value must match `clusterIP`"),
         _ => {}

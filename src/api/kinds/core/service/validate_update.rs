@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{LoadBalancerIngress, Service, ServiceSpec};
 use serde_json::json;
 
-use super::{is_type, text};
+use super::{is_headless, is_type, text};
 use crate::api::FieldErrors;
 use crate::api::field::Path;
 use crate::api::rules::{self, ip, name};
@@ -12,8 +12,16 @@ pub(super) fn service(new: &Service, old: &Service, errors: &mut FieldErrors) {
     let (Some(new), Some(old)) = (&new.spec, &old.spec) else { return };
     let spec = Path::new("spec");
     if !is_type(new, &["ExternalName"]) && !is_type(old, &["ExternalName"]) {
-        cluster_ips(new, old, &spec, errors);
-        families(new, old, &spec, errors);
+        let headless = (is_headless(new), is_headless(old));
+        let single = text(&new.ip_family_policy) == "SingleStack";
+        if headless != (true, true) {
+            let (now, before) = (list(&new.cluster_ips), list(&old.cluster_ips));
+            Stacks { field: "clusterIPs", what: "clusterIP", now, before, single }.check(new, &spec, errors);
+        }
+        if headless == (false, false) {
+            let (now, before) = (list(&new.ip_families), list(&old.ip_families));
+            Stacks { field: "ipFamilies", what: "ipFamily", now, before, single }.check(new, &spec, errors);
+        }
     }
     let balanced = |spec| is_type(spec, &["LoadBalancer"]);
     if balanced(new) && balanced(old) && new.load_balancer_class != old.load_balancer_class {
@@ -21,46 +29,34 @@ pub(super) fn service(new: &Service, old: &Service, errors: &mut FieldErrors) {
     }
 }
 
-fn cluster_ips(new: &ServiceSpec, old: &ServiceSpec, spec: &Path<'_>, errors: &mut FieldErrors) {
-    let (now, before) =
-        (new.cluster_ips.as_deref().unwrap_or_default(), old.cluster_ips.as_deref().unwrap_or_default());
-    let at = spec.child("clusterIPs");
-    let single = text(&new.ip_family_policy) == "SingleStack";
-    match (now.first(), before.first()) {
-        (None, Some(_)) => errors.invalid(&at.index(0), json!(now), "primary clusterIP can not be unset"),
-        (Some(now_first), Some(first)) if now_first != first => {
-            errors.invalid(&at.index(0), json!(now), "may not change once set");
-        }
-        _ => {}
-    }
-    match (now.get(1), before.get(1)) {
-        (None, Some(_)) if !now.is_empty() && !single => {
-            errors.invalid(
-                &at,
-                json!(now),
-                "`ipFamilyPolicy` must be set to 'SingleStack' when releasing the secondary clusterIP",
-            );
-        }
-        (Some(now_second), Some(second)) if now_second != second => {
-            errors.invalid(&at.index(1), json!(now), "may not change once set");
-        }
-        (Some(_), None) if single => {
-            errors.invalid(&at, json!(now), "`ipFamilyPolicy` must be set to 'PreferDualStack' or 'RequireDualStack' when assigning secondary clusterIP");
-        }
-        _ => {}
-    }
+fn list(list: &Option<Vec<String>>) -> &[String] {
+    list.as_deref().unwrap_or_default()
 }
 
-fn families(new: &ServiceSpec, old: &ServiceSpec, spec: &Path<'_>, errors: &mut FieldErrors) {
-    let (now, before) =
-        (new.ip_families.as_deref().unwrap_or_default(), old.ip_families.as_deref().unwrap_or_default());
-    let at = spec.child("ipFamilies");
-    match (now.first(), before.first()) {
-        (None, Some(_)) => errors.invalid(&at.index(0), json!(now), "primary ipFamily can not be unset"),
-        (Some(now_first), Some(first)) if now_first != first => {
-            errors.invalid(&at.index(0), json!(now), "may not change once set");
+/// A list whose first entry stays, and whose second may come and, with the policy, go.
+struct Stacks<'a> {
+    field: &'a str,
+    what: &'a str,
+    now: &'a [String],
+    before: &'a [String],
+    single: bool,
+}
+
+impl Stacks<'_> {
+    fn check(&self, new: &ServiceSpec, spec: &Path<'_>, errors: &mut FieldErrors) {
+        let (now, before, path) = (self.now, self.before, spec.child(self.field));
+        if now.is_empty() && !before.is_empty() {
+            errors.invalid(&path.index(0), json!(now), format!("primary {} can not be unset", self.what));
         }
-        _ => {}
+        // Where one was added or released, only the first must stay.
+        let kept = if now.len() == before.len() { now.len() } else { now.len().min(before.len()).min(1) };
+        for index in (0..kept).filter(|index| now[*index] != before[*index]) {
+            errors.invalid(&path.index(index), json!(now), "may not change once set");
+        }
+        if now.len() == 1 && before.len() > 1 && !self.single {
+            let detail = format!("must be set to 'SingleStack' when releasing the secondary {}", self.what);
+            errors.invalid(&spec.child("ipFamilyPolicy"), json!(new.ip_family_policy), detail);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use super::*;
 use crate::api::Draft;
+use crate::api::kinds::*;
 
 /// What `kubectl api-resources` says: name, short names, categories, API version, namespaced, kind.
 fn api_resources() -> String {
