@@ -86,6 +86,8 @@ pub struct ContainerConfig {
     pub stdin_once: bool,
     /// The file whose content becomes the message of its end.
     pub termination_message_path: String,
+    /// Whether the end of the log stands in for that file, where it is empty and the program failed.
+    pub message_from_log: bool,
     /// The signal that asks it to end; the image's own, or SIGTERM, where empty.
     pub stop_signal: String,
     /// Facts for whoever finds the container again.

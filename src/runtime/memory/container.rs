@@ -25,6 +25,7 @@ use crate::runtime::{
 
 /// The kubelet reads so much of a termination message file, and so much of a log in its place.
 const MESSAGE_BYTES: usize = 4096;
+const MESSAGE_LOG: (u64, usize) = (80, 2048);
 
 /// Pieces of input or output that a session holds before its writer waits.
 const SESSION: usize = 64;
@@ -164,7 +165,7 @@ impl Container {
     /// Marks the end of the main program and ends whatever ran beside it.
     pub(super) fn finish(&self, code: i32, reason: &str, message: String) {
         let finished_at = self.place.clock.now();
-        let message = if message.is_empty() { self.termination_message() } else { message };
+        let message = if message.is_empty() { self.termination_message(code) } else { message };
         let ended = self.state.send_if_modified(|state| {
             let started_at = match state {
                 ContainerState::Created => None,
@@ -182,10 +183,13 @@ impl Container {
         }
     }
 
-    fn termination_message(&self) -> String {
+    fn termination_message(&self, code: i32) -> String {
         let file =
             self.files.read(&self.config.termination_message_path).unwrap_or_else(|| crate::runtime::File::new(""));
         let content = &file.content[file.content.len().saturating_sub(MESSAGE_BYTES)..];
+        if content.is_empty() && code != 0 && self.config.message_from_log {
+            return self.log.last(MESSAGE_LOG.0, MESSAGE_LOG.1);
+        }
         String::from_utf8_lossy(content).into_owned()
     }
 

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::random::Random;
 
 pub use context::{ContainerContext, Program};
-pub use network::{Listener, Network, SimulatedNetwork, Subnet};
+pub use network::{Listener, Network, PodRange, SimulatedNetwork};
 pub use script::{Registry, Script, SimulatedImage};
 pub use view::Files;
 
@@ -60,7 +60,7 @@ pub struct MemoryConfig {
 /// });
 /// let runtime = MemoryRuntime::new(MemoryConfig {
 ///     node: "node-1".into(),
-///     network: Network::simulated(0, SimulatedNetwork::default()),
+///     network: Network::simulated([10, 244, 0, 0].into(), SimulatedNetwork::default()),
 ///     registry,
 ///     clock: Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()),
 ///     random: Random::seeded(1),

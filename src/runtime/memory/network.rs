@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -12,8 +12,6 @@ use crate::runtime::PodStream;
 
 /// Connections that wait to be accepted before a further one must wait.
 const BACKLOG: usize = 128;
-/// The port that stands for a whole subnet.
-const CLAIM_PORT: u16 = 64640;
 /// Bytes in flight on a simulated connection.
 const WINDOW: usize = 64 << 10;
 
@@ -22,29 +20,26 @@ const WINDOW: usize = 64 << 10;
 pub enum Network {
     /// Every pod has an address of 127.0.0.0/8 and real sockets. Needs no privileges (ports below 1024 need what
     /// they always need); nothing outside this machine reaches them.
-    Loopback(Subnet),
+    Loopback(PodRange),
     /// Every pod has an address that exists only here, and connections are pairs of buffers: for virtual time.
-    Simulated(Subnet, SimulatedNetwork),
+    Simulated(PodRange, SimulatedNetwork),
 }
 
 impl Network {
-    /// The loopback network of the node of that number: 256 addresses of 127.64.0.0/10. Where another cluster on this
-    /// machine has them, the next 256 that are free.
-    pub fn loopback(node: u16) -> Self {
-        let base = Ipv4Addr::new(127, 64, 0, 0);
-        let part = |step: u16| Subnet::of(base, node.wrapping_add(step) & 0x3fff);
-        Self::Loopback((0..0x3fff).find_map(|step| part(step).claimed()).unwrap_or_else(|| part(0)))
+    /// Pods on the 256 loopback addresses from `first` on.
+    pub fn loopback(first: Ipv4Addr) -> Self {
+        Self::Loopback(PodRange::new(first))
     }
 
-    /// The simulated network of the node of that number; nodes that share `network` reach each other's pods.
-    pub fn simulated(node: u16, network: SimulatedNetwork) -> Self {
-        Self::Simulated(Subnet::of(Ipv4Addr::new(10, 244, 0, 0), node), network)
+    /// Pods on 256 addresses from `first` on; nodes that share `network` reach each other's pods.
+    pub fn simulated(first: Ipv4Addr, network: SimulatedNetwork) -> Self {
+        Self::Simulated(PodRange::new(first), network)
     }
 
     /// The addresses of its pods.
-    pub fn subnet(&self) -> &Subnet {
+    pub fn pods(&self) -> &PodRange {
         match self {
-            Self::Loopback(subnet) | Self::Simulated(subnet, _) => subnet,
+            Self::Loopback(pods) | Self::Simulated(pods, _) => pods,
         }
     }
 
@@ -77,11 +72,9 @@ impl Network {
 
 /// The addresses of one node's pods: a /24, of which each pod takes one.
 #[derive(Clone, Debug)]
-pub struct Subnet {
+pub struct PodRange {
     first: Ipv4Addr,
     used: Arc<Mutex<Used>>,
-    /// Bound to the network's address, which no pod has: a lock between the processes of this machine.
-    claim: Option<Arc<UdpSocket>>,
 }
 
 #[derive(Debug, Default)]
@@ -90,20 +83,10 @@ struct Used {
     taken: BTreeSet<u8>,
 }
 
-impl Subnet {
-    /// Part `index` of the network that begins at `base`, in parts of 256 addresses.
-    pub fn of(base: Ipv4Addr, index: u16) -> Self {
-        Self {
-            first: Ipv4Addr::from(u32::from(base).wrapping_add(u32::from(index) << 8)),
-            used: Arc::default(),
-            claim: None,
-        }
-    }
-
-    /// The same, claimed for this owner alone; `None` where another has it.
-    fn claimed(mut self) -> Option<Self> {
-        self.claim = Some(Arc::new(UdpSocket::bind((self.first, CLAIM_PORT)).ok()?));
-        Some(self)
+impl PodRange {
+    /// The range that begins at `first`.
+    pub fn new(first: Ipv4Addr) -> Self {
+        Self { first, used: Arc::default() }
     }
 
     /// `10.244.1.0/24`
@@ -120,7 +103,7 @@ impl Subnet {
         used.taken.insert(host);
         used.last = host;
         let [a, b, c, _] = self.first.octets();
-        Some(Address { ip: Ipv4Addr::new(a, b, c, host).into(), host, subnet: self.clone() })
+        Some(Address { ip: Ipv4Addr::new(a, b, c, host).into(), host, range: self.clone() })
     }
 }
 
@@ -129,12 +112,12 @@ impl Subnet {
 pub(super) struct Address {
     pub(super) ip: IpAddr,
     host: u8,
-    subnet: Subnet,
+    range: PodRange,
 }
 
 impl Drop for Address {
     fn drop(&mut self) {
-        self.subnet.used.lock().unwrap_or_else(PoisonError::into_inner).taken.remove(&self.host);
+        self.range.used.lock().unwrap_or_else(PoisonError::into_inner).taken.remove(&self.host);
     }
 }
 
@@ -223,16 +206,16 @@ mod tests {
 
     #[test]
     fn a_released_address_rests_before_it_is_taken_again() {
-        let subnet = Subnet::of(Ipv4Addr::new(10, 244, 0, 0), 3);
-        let first = subnet.take().unwrap();
+        let range = PodRange::new(Ipv4Addr::new(10, 244, 3, 0));
+        let first = range.take().unwrap();
         assert_eq!(first.ip.to_string(), "10.244.3.2");
         drop(first);
-        let second = subnet.take().unwrap();
+        let second = range.take().unwrap();
         assert_eq!(second.ip.to_string(), "10.244.3.3");
-        let rest: Vec<_> = std::iter::from_fn(|| subnet.take()).collect();
+        let rest: Vec<_> = std::iter::from_fn(|| range.take()).collect();
         assert_eq!(rest.len(), 252);
         drop(second);
-        assert_eq!(subnet.take().unwrap().ip.to_string(), "10.244.3.3");
+        assert_eq!(range.take().unwrap().ip.to_string(), "10.244.3.3");
     }
 
     #[tokio::test]

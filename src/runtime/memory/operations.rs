@@ -77,10 +77,10 @@ impl Runtime for MemoryRuntime {
         let world = &self.0.config;
         let address = match config.host_network {
             Some(_) => None,
-            None => Some(world.network.subnet().take().ok_or_else(|| {
+            None => Some(world.network.pods().take().ok_or_else(|| {
                 RuntimeError::Network(format!(
                     "failed to allocate for range 0: no IP addresses available in range set: {}",
-                    world.network.subnet().cidr()
+                    world.network.pods().cidr()
                 ))
             })?),
         };

@@ -18,7 +18,7 @@ fn runtime(network: Network) -> MemoryRuntime {
 }
 
 fn simulated() -> MemoryRuntime {
-    runtime(Network::simulated(0, SimulatedNetwork::default()))
+    runtime(Network::simulated([10, 244, 0, 0].into(), SimulatedNetwork::default()))
 }
 
 async fn run(runtime: &MemoryRuntime, config: ContainerConfig) -> (SandboxStatus, ContainerId) {
@@ -184,7 +184,7 @@ async fn an_unknown_image_serves_its_ports_and_drains_when_it_is_asked_to_end() 
 
 #[tokio::test]
 async fn on_loopback_every_pod_has_an_address_and_real_sockets() {
-    let runtime = runtime(Network::loopback(7));
+    let runtime = runtime(Network::loopback([127, 200, 7, 0].into()));
     let (a, _) = run(&runtime, server()).await;
     let (b, _) = run(&runtime, server()).await;
     assert_ne!(a.ips, b.ips);

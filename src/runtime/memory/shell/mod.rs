@@ -249,22 +249,6 @@ impl Shell {
         }
     }
 
-    /// All that there is to read.
-    async fn read_all(&mut self, input: Input) -> Bytes {
-        match input {
-            Input::Fixed(bytes) => bytes,
-            Input::Inherited => {
-                let mut bytes = std::mem::take(&mut self.unread);
-                if let Some(input) = &mut self.input {
-                    while let Some(more) = input.recv().await {
-                        bytes.extend_from_slice(&more);
-                    }
-                }
-                bytes.into()
-            }
-        }
-    }
-
     /// The next line that is typed; `None` at the end of the input.
     async fn read_line(&mut self) -> Option<String> {
         loop {

@@ -1,0 +1,279 @@
+//! [`Agent`]: the table of pod workers, and the node's own heartbeat.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::admit::admit;
+use super::config::AgentConfig;
+use super::endpoint::Endpoint;
+use super::lease;
+use super::machine::Machine;
+use super::pod_worker::{Handle, Wanted};
+use super::register::register;
+use super::status::node::{node_status, same_status};
+use crate::api::{ApiError, FieldSelector, LabelSelector, NodeEndpoint};
+use crate::client::{Change, EventRecorder, EventType, Informer, Informers};
+use crate::runtime::{EventKind, Runtime, SandboxStatus};
+
+/// The pause after the API could not be reached.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The workers of an agent, by the UIDs of their pods.
+pub(super) struct Workers {
+    pub(super) machine: Arc<Machine>,
+    by_uid: Mutex<BTreeMap<String, Handle>>,
+    /// Sandboxes that were there when the agent started and that no worker has taken over yet.
+    found: Mutex<Vec<SandboxStatus>>,
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Workers({:?})", self.machine)
+    }
+}
+
+/// A running node agent. Dropping it stops it at once, as a crash would: nothing is cleaned up, pods go on running in
+/// the runtime, and the node goes silent. [`Agent::stop`] takes leave.
+///
+/// ```
+/// # async fn run(client: orchestrion::client::Client, runtime: orchestrion::runtime::memory::MemoryRuntime) {
+/// use std::sync::Arc;
+/// use orchestrion::client::Informers;
+/// use orchestrion::node::{Agent, AgentConfig};
+/// let config = AgentConfig::new("node-1", "172.16.0.1".parse().unwrap());
+/// let agent = Agent::start(config, &Informers::new(client), Arc::new(runtime));
+/// # let _ = agent.endpoint();
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Agent {
+    workers: Arc<Workers>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Agent {
+    /// Starts an agent for the node that `config` describes. It shares `informers` (of Services) with other parts of
+    /// the process.
+    ///
+    /// Within a tokio runtime. The node registers as soon as the API can be reached.
+    pub fn start(config: AgentConfig, informers: &Informers, runtime: Arc<dyn Runtime>) -> Self {
+        let client = informers.client().clone().named("kubelet");
+        let machine = Arc::new(Machine {
+            events: EventRecorder::new(client.clone()).on_host(&config.name),
+            services: informers.of(),
+            node: OnceLock::new(),
+            client,
+            config,
+            runtime,
+        });
+        let workers = Arc::new(Workers { machine, by_uid: Mutex::default(), found: Mutex::default() });
+        let task = tokio::spawn(run(Arc::clone(&workers)));
+        Self { workers, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        &self.workers.machine.config.name
+    }
+
+    /// What the agent serves to the API server.
+    pub fn endpoint(&self) -> Arc<dyn NodeEndpoint> {
+        Arc::new(Endpoint::new(&self.workers))
+    }
+
+    /// How many pods the agent works on.
+    pub fn pods(&self) -> usize {
+        self.workers.by_uid().len()
+    }
+
+    /// Stops the agent in good order: no new step is begun, and the node is told to be not ready. Its pods go on
+    /// running in the runtime.
+    ///
+    /// # Errors
+    /// Where the API cannot be told.
+    pub async fn stop(self) -> Result<(), ApiError> {
+        let (client, name) = (self.workers.machine.client.clone(), self.node().to_owned());
+        let now = client.clock().time();
+        drop(self);
+        let nodes = client.all::<Node>();
+        let stopped = nodes.modify_status(&name, |node| {
+            let conditions = node.status.get_or_insert_default().conditions.get_or_insert_default();
+            for ready in
+                conditions.iter_mut().filter(|condition| condition.type_ == "Ready" && condition.status == "True")
+            {
+                ready.status = "False".to_owned();
+                ready.reason = Some("KubeletNotReady".to_owned());
+                ready.message = Some("node is shutting down".to_owned());
+                ready.last_transition_time = Some(now.clone());
+            }
+        });
+        match stopped.await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+impl Workers {
+    pub(super) fn by_uid(&self) -> MutexGuard<'_, BTreeMap<String, Handle>> {
+        self.by_uid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes a change of a pod on to its worker; a new pod gets one.
+    fn change(self: &Arc<Self>, change: &Change<Pod>) {
+        let pod = change.object();
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let gone = change.new.is_none();
+        // A pod of the same name that took another's place: the other is gone.
+        if let (Some(old), Some(new)) = (&change.old, &change.new)
+            && old.metadata.uid != new.metadata.uid
+        {
+            self.change(&Change { old: Some(Arc::clone(old)), new: None });
+        }
+        let mut workers = self.by_uid();
+        if let Some(handle) = workers.get(&uid) {
+            handle.wanted.send_modify(|wanted| (wanted.pod, wanted.gone) = (Arc::clone(pod), wanted.gone || gone));
+            return;
+        }
+        if gone {
+            return;
+        }
+        let refused = self.refusal(pod, &workers);
+        if let Some((reason, message)) = &refused {
+            let why = message.strip_prefix("Pod was rejected: ").unwrap_or(message);
+            self.machine.event(pod, EventType::Warning, reason, why);
+        }
+        let known = {
+            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.iter().position(|sandbox| sandbox.uid == uid).map(|at| found.remove(at))
+        };
+        let weak: Weak<Self> = Arc::downgrade(self);
+        let finished = move |uid: &str| {
+            if let Some(workers) = weak.upgrade() {
+                let handle = workers.by_uid().remove(uid);
+                drop(handle); // outside the lock, and from within its own task: there is nothing left to abort
+            }
+        };
+        let wanted = Wanted { pod: Arc::clone(pod), gone, refused };
+        workers.insert(uid, Handle::start(&self.machine, wanted, known, finished));
+    }
+
+    /// Why the node does not take a pod that it has not seen before.
+    fn refusal(&self, pod: &Pod, workers: &BTreeMap<String, Handle>) -> Option<(String, String)> {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        if phase.is_some_and(|phase| phase != "Pending") || pod.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let node = self.machine.node.get()?;
+        let active = workers.values().filter_map(|handle| {
+            let state = handle.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let over = state.refused.is_some() || state.ending.as_ref().is_some_and(|ending| ending.done);
+            (!over).then(|| Arc::clone(&state.pod))
+        });
+        admit(&self.machine.config, node, pod, &active.collect::<Vec<_>>()).err()
+    }
+
+    /// Passes an event of the runtime on.
+    fn poke(&self, pod: &str, kind: &EventKind) {
+        let workers = self.by_uid();
+        match kind {
+            EventKind::Lost => workers.values().for_each(|handle| handle.poke(kind)),
+            _ => workers.get(pod).into_iter().for_each(|handle| handle.poke(kind)),
+        }
+    }
+}
+
+async fn run(workers: Arc<Workers>) {
+    let machine = Arc::clone(&workers.machine);
+    let clock = *machine.clock();
+    let mut events = machine.runtime.events();
+    let node = loop {
+        match register(&machine.client, &machine.config, &*machine.runtime).await {
+            Ok(node) => break node,
+            Err(error) => tracing::warn!(node = machine.config.name, %error, "node not registered yet"),
+        }
+        clock.sleep(RETRY).await;
+    };
+    machine.events.normal(&*node, "Starting", "Starting kubelet.");
+    let mut node = Arc::clone(machine.node.get_or_init(|| node));
+    if let Ok(found) = machine.runtime.sandboxes().await {
+        *workers.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+    let on_node = FieldSelector::equal("spec.nodeName", machine.config.name.as_str());
+    let pods: Informer<Pod> = Informer::start_matching(machine.client.all(), LabelSelector::default(), on_node);
+    pods.synced().await;
+    let weak = Arc::downgrade(&workers);
+    let _subscription = pods.subscribe(move |change| {
+        if let Some(workers) = weak.upgrade() {
+            workers.change(change);
+        }
+    });
+    remove_strangers(&workers).await;
+    let (mut lease_at, mut status_at) = (clock.now(), clock.now());
+    let mut reported_at = None;
+    loop {
+        tokio::select! {
+            biased;
+            event = events.next() => match event {
+                Some(event) => workers.poke(&event.pod, &event.kind),
+                None => break, // the runtime has ended
+            },
+            () = clock.sleep_until(lease_at) => {
+                let renewed = lease::renew(&machine.client, &machine.config, &node).await;
+                lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
+                renewed.unwrap_or_else(|error| tracing::debug!(%error, "lease not renewed"));
+            }
+            () = clock.sleep_until(status_at) => {
+                let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
+                let reported = report(&machine, due).await;
+                status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
+                match reported {
+                    Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
+                    Ok(None) => {}
+                    Err(error) => tracing::debug!(%error, "node status not written"),
+                }
+            }
+        }
+    }
+}
+
+fn after(clock: &crate::clock::Clock, pause: Duration) -> jiff::Timestamp {
+    clock.now().checked_add(pause).unwrap_or(jiff::Timestamp::MAX)
+}
+
+/// Removes sandboxes of pods that the API no longer has.
+async fn remove_strangers(workers: &Workers) {
+    let strangers = std::mem::take(&mut *workers.found.lock().unwrap_or_else(PoisonError::into_inner));
+    for stranger in strangers {
+        if let Err(error) = workers.machine.runtime.remove_sandbox(&stranger.id).await {
+            tracing::warn!(%error, pod = stranger.name, "sandbox of an unknown pod not removed");
+        }
+    }
+}
+
+/// Writes the node's status, where it has changed or a report is `due`. The node as it was written.
+async fn report(machine: &Machine, due: bool) -> Result<Option<Arc<Node>>, ApiError> {
+    let nodes = machine.client.all::<Node>();
+    let Some(current) = nodes.get_opt(&machine.config.name).await? else {
+        // Somebody deleted the node while it lives: it registers anew.
+        return register(&machine.client, &machine.config, &*machine.runtime).await.map(Some);
+    };
+    let images = machine.runtime.images().await.unwrap_or_default();
+    let before = current.status.clone().unwrap_or_default();
+    let status = node_status(&machine.config, &*machine.runtime, &images, Some(&before), machine.clock().time());
+    if !due && same_status(&before, &status) {
+        return Ok(None);
+    }
+    let mut changed = Node::clone(&current);
+    changed.status = Some(status);
+    match nodes.update_status(changed).await {
+        Err(error) if error.is_conflict() => Ok(None), // the next look will do
+        other => other.map(Some),
+    }
+}

@@ -1,0 +1,77 @@
+//! What all parts of one agent share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
+
+use super::AgentConfig;
+use super::env::Facts;
+use super::pod_worker::state::{Role, containers};
+use crate::client::{Client, EventRecorder, EventType, Informer, reference};
+use crate::clock::Clock;
+use crate::runtime::{Runtime, SandboxStatus};
+
+/// What all parts of one agent share.
+pub(super) struct Machine {
+    pub(super) config: AgentConfig,
+    pub(super) client: Client,
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) events: EventRecorder,
+    pub(super) services: Informer<Service>,
+    /// The Node as it was registered.
+    pub(super) node: OnceLock<Arc<Node>>,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Machine({})", self.config.name)
+    }
+}
+
+impl Machine {
+    pub(super) fn clock(&self) -> &Clock {
+        self.client.clock()
+    }
+
+    /// Records an event about a pod.
+    pub(super) fn event(&self, pod: &Pod, kind: EventType, reason: &str, message: impl Into<String>) {
+        self.events.record(reference(pod), kind, reason, message.into());
+    }
+
+    /// Records an event about a container of a pod.
+    pub(super) fn container_event(
+        &self,
+        pod: &Pod,
+        container: &str,
+        kind: EventType,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
+        let role = pod.spec.as_ref().and_then(|spec| containers(spec).find(|(_, found)| found.name == container));
+        let list = match role {
+            Some((Role::Init | Role::Sidecar, _)) => "spec.initContainers",
+            Some((Role::Ephemeral, _)) => "spec.ephemeralContainers",
+            _ => "spec.containers",
+        };
+        let field_path = Some(format!("{list}{{{container}}}"));
+        self.events.record(ObjectReference { field_path, ..reference(pod) }, kind, reason, message.into());
+    }
+
+    /// What a pod's containers can ask about it.
+    pub(super) fn facts<'a>(&self, pod: &'a Pod, sandbox: Option<&SandboxStatus>) -> Facts<'a> {
+        let ips = sandbox.map(|sandbox| sandbox.ips.iter().map(ToString::to_string).collect());
+        Facts {
+            pod,
+            pod_ips: ips.unwrap_or_default(),
+            host_ip: self.config.address.to_string(),
+            allocatable: self.config.allocatable(),
+        }
+    }
+
+    /// The labels of the node.
+    pub(super) fn node_labels(&self) -> BTreeMap<String, String> {
+        self.node.get().and_then(|node| node.metadata.labels.clone()).unwrap_or_default()
+    }
+}

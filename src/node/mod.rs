@@ -1,0 +1,25 @@
+//! The node agent: the kubelet's job.
+//!
+//! An [`Agent`] registers its node, keeps it alive, and brings every pod that is bound to it to what the pod's spec
+//! asks for, on whatever [`Runtime`](crate::runtime::Runtime) it is given. It reaches the API only through a
+//! [`Client`](crate::client::Client), so it serves a server in this process and one behind HTTPS alike.
+
+mod admit;
+mod agent;
+mod config;
+mod endpoint;
+mod env;
+mod hooks;
+mod images;
+mod lease;
+mod machine;
+mod pod_worker;
+mod probe;
+mod register;
+mod restart;
+mod sandbox;
+mod status;
+mod volume;
+
+pub use agent::Agent;
+pub use config::{AgentConfig, KUBELET_VERSION};

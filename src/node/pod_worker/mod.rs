@@ -1,0 +1,12 @@
+//! Pod workers: each brings one pod to what its spec asks for.
+//!
+//! `plan` decides (a pure function of what is wanted and what is), `worker` acts and reports, one step at a time.
+
+mod plan;
+mod report;
+mod start;
+pub(super) mod state;
+mod termination;
+mod worker;
+
+pub(super) use worker::{Handle, Wanted};

@@ -1,0 +1,251 @@
+//! What an agent knows of one of its pods.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
+
+use crate::runtime::{ContainerState, ContainerStatus, Exit, SandboxStatus};
+
+/// Why a container does not run (yet).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::node) struct Waiting {
+    /// `ErrImagePull`, `CrashLoopBackOff`, …
+    pub(in crate::node) reason: &'static str,
+    pub(in crate::node) message: String,
+}
+
+/// What became of one container of a pod.
+#[derive(Clone, Debug, Default)]
+pub(in crate::node) struct Instances {
+    /// The latest instance.
+    pub(in crate::node) last: Option<ContainerStatus>,
+    /// The one before.
+    pub(in crate::node) before: Option<ContainerStatus>,
+    /// Why the next one does not run.
+    pub(in crate::node) waiting: Option<Waiting>,
+    /// When to try again.
+    pub(in crate::node) retry_at: Option<Timestamp>,
+    /// How many instances there were, of this sandbox or earlier ones.
+    pub(in crate::node) attempts: u32,
+    /// Whether the running instance is past its post-start hook.
+    pub(in crate::node) hooked: bool,
+    /// Whether it has passed its startup probe.
+    pub(in crate::node) started: bool,
+    /// Whether it passes its readiness probe.
+    pub(in crate::node) ready: bool,
+    /// Why the running instance is to be replaced.
+    pub(in crate::node) condemned: Option<Condemned>,
+}
+
+/// Why a running container is to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::node) struct Condemned {
+    /// `Container main failed liveness probe, will be restarted`
+    pub(in crate::node) message: String,
+    /// The grace period of the probe, over the pod's.
+    pub(in crate::node) grace: Option<Duration>,
+}
+
+impl Instances {
+    pub(in crate::node) fn is_running(&self) -> bool {
+        self.last.as_ref().is_some_and(ContainerStatus::is_running)
+    }
+
+    pub(in crate::node) fn exit(&self) -> Option<&Exit> {
+        self.last.as_ref().and_then(ContainerStatus::exit)
+    }
+
+    /// Takes over what the runtime tells: all instances of the container that it has, oldest first.
+    pub(super) fn observe(&mut self, found: Vec<ContainerStatus>) {
+        let mut found = found.into_iter().rev();
+        match found.next() {
+            Some(last) => {
+                if self.last.as_ref().is_some_and(|known| known.id != last.id) {
+                    (self.hooked, self.started, self.ready, self.condemned) = Default::default();
+                }
+                self.attempts = self.attempts.max(last.attempt + 1);
+                self.before = found.next().or(self.before.take());
+                self.last = Some(last);
+            }
+            // Its sandbox is gone.
+            None => self.before = self.last.take().or(self.before.take()),
+        }
+        if !self.is_running() {
+            (self.started, self.ready) = (false, false);
+        }
+    }
+}
+
+/// How a pod ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::node) struct Ending {
+    /// How long its containers may take.
+    pub(in crate::node) grace: Duration,
+    /// Reason and message of a pod that the node ends (`Evicted`, `DeadlineExceeded`): it has failed.
+    pub(in crate::node) failure: Option<(&'static str, String)>,
+    /// Whether everything has ended.
+    pub(in crate::node) done: bool,
+}
+
+/// What an agent knows of one of its pods.
+#[derive(Debug)]
+pub(in crate::node) struct PodState {
+    pub(in crate::node) pod: Arc<Pod>,
+    /// The containers that the agent knows, by name.
+    pub(in crate::node) containers: BTreeMap<String, Instances>,
+    pub(in crate::node) sandbox: Option<SandboxStatus>,
+    /// How many sandboxes there were.
+    pub(in crate::node) sandboxes: u32,
+    /// When the agent first saw the pod.
+    pub(in crate::node) accepted_at: Timestamp,
+    /// Whether the volumes are set up.
+    pub(in crate::node) mounted: bool,
+    /// When to try again to set up volumes or sandbox.
+    pub(in crate::node) retry_at: Option<Timestamp>,
+    /// Why the node refuses the pod: reason and message.
+    pub(in crate::node) refused: Option<(String, String)>,
+    pub(in crate::node) ending: Option<Ending>,
+    /// The node's address.
+    pub(in crate::node) host: IpAddr,
+}
+
+/// A container of whichever sort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::node) enum Role {
+    /// Runs to its end before the next is started.
+    Init,
+    /// An init container with restart policy `Always`: runs beside the others.
+    Sidecar,
+    Main,
+    Ephemeral,
+}
+
+/// The containers of a pod in the order in which they are started, ephemeral ones (which nothing waits for) last.
+pub(in crate::node) fn containers(spec: &PodSpec) -> impl Iterator<Item = (Role, std::borrow::Cow<'_, Container>)> {
+    use std::borrow::Cow;
+    let init =
+        spec.init_containers.iter().flatten().map(|container| (role_of_init(container), Cow::Borrowed(container)));
+    let main = spec.containers.iter().map(|container| (Role::Main, Cow::Borrowed(container)));
+    let ephemeral = spec.ephemeral_containers.iter().flatten();
+    init.chain(main).chain(ephemeral.map(|container| (Role::Ephemeral, Cow::Owned(from_ephemeral(container)))))
+}
+
+/// The container of that name.
+pub(in crate::node) fn container(spec: &PodSpec, name: &str) -> Option<(Role, Container)> {
+    containers(spec).find(|(_, container)| container.name == name).map(|(role, found)| (role, found.into_owned()))
+}
+
+pub(in crate::node) fn role_of_init(container: &Container) -> Role {
+    match container.restart_policy.as_deref() {
+        Some("Always") => Role::Sidecar,
+        _ => Role::Init,
+    }
+}
+
+fn from_ephemeral(from: &EphemeralContainer) -> Container {
+    let from = from.clone();
+    Container {
+        name: from.name,
+        image: from.image,
+        image_pull_policy: from.image_pull_policy,
+        command: from.command,
+        args: from.args,
+        working_dir: from.working_dir,
+        env: from.env,
+        env_from: from.env_from,
+        volume_mounts: from.volume_mounts,
+        security_context: from.security_context,
+        stdin: from.stdin,
+        stdin_once: from.stdin_once,
+        tty: from.tty,
+        termination_message_path: from.termination_message_path,
+        termination_message_policy: from.termination_message_policy,
+        restart_policy: Some("Never".to_owned()),
+        ..Container::default()
+    }
+}
+
+impl PodState {
+    pub(in crate::node) fn new(pod: Arc<Pod>, host: IpAddr, now: Timestamp) -> Self {
+        Self {
+            pod,
+            containers: BTreeMap::new(),
+            sandbox: None,
+            sandboxes: 0,
+            accepted_at: now,
+            mounted: false,
+            retry_at: None,
+            refused: None,
+            ending: None,
+            host,
+        }
+    }
+
+    pub(in crate::node) fn spec(&self) -> &PodSpec {
+        static EMPTY: std::sync::LazyLock<PodSpec> = std::sync::LazyLock::new(PodSpec::default);
+        self.pod.spec.as_ref().unwrap_or(&EMPTY)
+    }
+
+    pub(in crate::node) fn instances(&self, container: &str) -> Option<&Instances> {
+        self.containers.get(container)
+    }
+
+    /// Whether the pod's main containers have begun.
+    pub(in crate::node) fn is_initialized(&self) -> bool {
+        let begun = |name: &str| self.instances(name).is_some_and(|instances| instances.last.is_some());
+        self.spec().containers.iter().any(|container| begun(&container.name))
+    }
+
+    /// The sandbox that containers can be started in.
+    pub(in crate::node) fn ready_sandbox(&self) -> Option<&SandboxStatus> {
+        self.sandbox.as_ref().filter(|sandbox| sandbox.ready)
+    }
+
+    /// Takes over what the runtime tells.
+    pub(super) fn observe(&mut self, sandbox: Option<SandboxStatus>, found: Vec<ContainerStatus>) {
+        if let Some(sandbox) = &sandbox {
+            self.sandboxes = self.sandboxes.max(sandbox.attempt + 1);
+        }
+        self.sandbox = sandbox;
+        let mut by_name: BTreeMap<String, Vec<ContainerStatus>> = BTreeMap::new();
+        for status in found {
+            // A container that was made and not started is a start that was interrupted: it never counted.
+            if status.state != ContainerState::Created {
+                by_name.entry(status.name.clone()).or_default().push(status);
+            }
+        }
+        for name in by_name.keys() {
+            self.containers.entry(name.clone()).or_default();
+        }
+        for (name, instances) in &mut self.containers {
+            instances.observe(by_name.remove(name).unwrap_or_default());
+        }
+    }
+}
+
+/// Whether a container that has ended is to be started again. A container's own rules go before its own policy, and
+/// that before the pod's.
+pub(in crate::node) fn restarts(spec: &PodSpec, role: Role, container: &Container, code: i32) -> bool {
+    for rule in container.restart_policy_rules.iter().flatten() {
+        if let Some(on) = &rule.exit_codes
+            && on.values.iter().flatten().any(|value| *value == code) == (on.operator == "In")
+        {
+            return rule.action == "Restart";
+        }
+    }
+    let policy = match role {
+        Role::Sidecar => "Always",
+        Role::Ephemeral => "Never",
+        _ => container.restart_policy.as_deref().or(spec.restart_policy.as_deref()).unwrap_or("Always"),
+    };
+    match policy {
+        "Never" => false,
+        // An init container that has succeeded is done.
+        "OnFailure" => code != 0,
+        _ => code != 0 || role != Role::Init,
+    }
+}

@@ -1,0 +1,113 @@
+//! Ending containers and pods.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::state::{Instances, PodState, Role, containers};
+use crate::client::EventType;
+use crate::node::hooks;
+use crate::node::machine::Machine;
+use crate::runtime::{ContainerId, SandboxStatus};
+
+/// Every container is given so long, whatever the grace period.
+const LEAST: Duration = Duration::from_secs(2);
+
+/// A container to be ended.
+pub(super) struct Killing {
+    pub(super) machine: Arc<Machine>,
+    pub(super) pod: Arc<Pod>,
+    pub(super) sandbox: SandboxStatus,
+    pub(super) container: Container,
+    pub(super) id: ContainerId,
+    /// How long it may take, its pre-stop hook included.
+    pub(super) grace: Duration,
+    /// What is told about it.
+    pub(super) message: String,
+}
+
+/// Ends a container: pre-stop hook, then its stop signal, then force.
+pub(super) async fn kill(killing: Killing) {
+    let Killing { machine, pod, sandbox, container, id, grace, message } = killing;
+    machine.container_event(&pod, &container.name, EventType::Normal, "Killing", message);
+    let begun = machine.clock().elapsed();
+    let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+    if let Some(hook) = hook.filter(|_| !grace.is_zero()) {
+        let run = hooks::run(&machine, &sandbox, &container, &id, hook);
+        match tokio::time::timeout(grace, run).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => {
+                tracing::debug!(container = container.name, why, "pre-stop hook failed");
+                machine.container_event(
+                    &pod,
+                    &container.name,
+                    EventType::Warning,
+                    "FailedPreStopHook",
+                    "PreStopHook failed",
+                );
+            }
+            Err(_) => tracing::debug!(container = container.name, "pre-stop hook used up the grace period"),
+        }
+    }
+    let left = grace.saturating_sub(machine.clock().elapsed() - begun).max(LEAST);
+    if let Err(error) = machine.runtime.stop_container(&id, left).await {
+        let message = format!("error killing container: {error}");
+        machine.container_event(&pod, &container.name, EventType::Warning, "FailedKillPod", message);
+    }
+}
+
+/// A pod to be ended: what runs in it.
+pub(super) struct PodKilling {
+    machine: Arc<Machine>,
+    pod: Arc<Pod>,
+    sandbox: Option<SandboxStatus>,
+    /// Together: first those that do the pod's work.
+    workers: Vec<(Container, ContainerId)>,
+    /// Then, one after the other, sidecars: the last first.
+    sidecars: Vec<(Container, ContainerId)>,
+    deadline: Timestamp,
+}
+
+impl PodKilling {
+    pub(super) fn new(machine: &Arc<Machine>, state: &PodState, grace: Duration) -> Self {
+        let (mut workers, mut sidecars) = (Vec::new(), Vec::new());
+        for (role, container) in containers(state.spec()) {
+            let running = state.instances(&container.name).filter(|instances| instances.is_running());
+            let Some(last) = running.and_then(|instances: &Instances| instances.last.as_ref()) else { continue };
+            let list = if role == Role::Sidecar { &mut sidecars } else { &mut workers };
+            list.push((container.into_owned(), last.id.clone()));
+        }
+        sidecars.reverse();
+        let deadline = machine.clock().now().checked_add(grace).unwrap_or(Timestamp::MAX);
+        let (machine, pod, sandbox) = (Arc::clone(machine), Arc::clone(&state.pod), state.sandbox.clone());
+        Self { machine, pod, sandbox, workers, sidecars, deadline }
+    }
+
+    /// Ends the pod: its containers, then its sandbox.
+    pub(super) async fn run(self) {
+        let Some(sandbox) = &self.sandbox else { return };
+        let killing = |(container, id): &(Container, ContainerId)| {
+            kill(Killing {
+                machine: Arc::clone(&self.machine),
+                pod: Arc::clone(&self.pod),
+                sandbox: sandbox.clone(),
+                message: format!("Stopping container {}", container.name),
+                container: container.clone(),
+                id: id.clone(),
+                grace: self.machine.clock().until(self.deadline),
+            })
+        };
+        let mut workers: FuturesUnordered<_> = self.workers.iter().map(killing).collect();
+        while workers.next().await.is_some() {}
+        for sidecar in &self.sidecars {
+            killing(sidecar).await;
+        }
+        if let Err(error) = self.machine.runtime.stop_sandbox(&sandbox.id).await {
+            tracing::warn!(%error, "sandbox not stopped");
+        }
+    }
+}

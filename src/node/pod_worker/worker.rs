@@ -1,0 +1,522 @@
+//! The driver of one pod.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::{BoxFuture, OptionFuture};
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
+use tokio::sync::{Notify, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::plan::{Action, Plan, backoff_key, full_name, grace_period, plan};
+use super::report::{self, Reported};
+use super::start::{Failed, Start};
+use super::state::{Condemned, Ending, PodState, Waiting, container};
+use super::termination::{Killing, PodKilling, kill};
+use crate::api::ApiError;
+use crate::client::EventType;
+use crate::node::machine::Machine;
+use crate::node::probe::{self, Aspect, Due, Key, Outcome, Table};
+use crate::node::restart::Backoff;
+use crate::node::sandbox;
+use crate::node::volume::Volumes;
+use crate::runtime::{ContainerId, EventKind, Result as RuntimeResult, SandboxStatus};
+
+/// The pause after a failure of the API or the runtime.
+const RETRY: Duration = Duration::from_secs(1);
+/// The pause after which something else that failed is tried again.
+const SYNC_RETRY: Duration = Duration::from_secs(10);
+
+/// What is wanted of a pod.
+#[derive(Clone, Debug)]
+pub(in crate::node) struct Wanted {
+    /// Its latest version.
+    pub(in crate::node) pod: Arc<Pod>,
+    /// Whether the API has it no more.
+    pub(in crate::node) gone: bool,
+    /// Why the node refuses it: reason and message.
+    pub(in crate::node) refused: Option<(String, String)>,
+}
+
+/// A worker, as the agent holds it. Dropping it aborts the worker and leaves the pod running.
+#[derive(Debug)]
+pub(in crate::node) struct Handle {
+    pub(in crate::node) wanted: watch::Sender<Wanted>,
+    pub(in crate::node) state: Arc<Mutex<PodState>>,
+    poke: Arc<Notify>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Handle {
+    /// Starts a worker. `finished` is called when the pod is no more.
+    pub(in crate::node) fn start(
+        machine: &Arc<Machine>,
+        wanted: Wanted,
+        known: Option<SandboxStatus>,
+        finished: impl FnOnce(&str) + Send + 'static,
+    ) -> Self {
+        let pod = Arc::clone(&wanted.pod);
+        let mut state =
+            PodState::new(Arc::clone(&pod), machine.config.address, accepted_at(&pod, machine.clock().now()));
+        state.refused = wanted.refused.clone();
+        state.sandbox = known;
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let ended = matches!(phase, Some("Succeeded" | "Failed"));
+        if ended {
+            state.ending = Some(Ending { grace: Duration::ZERO, failure: None, done: state.sandbox.is_none() });
+        }
+        let frozen = ended && state.sandbox.is_none();
+        let state = Arc::new(Mutex::new(state));
+        let wanted_gone = wanted.gone;
+        let (wanted, receiver) = watch::channel(wanted);
+        let poke = Arc::new(Notify::new());
+        let worker = Worker {
+            machine: Arc::clone(machine),
+            state: Arc::clone(&state),
+            wanted: receiver,
+            poke: Arc::clone(&poke),
+            backoff: Backoff::default(),
+            pulls: Arc::default(),
+            volumes: Arc::default(),
+            refresh_at: None,
+            operation: None,
+            killing: None,
+            writing: None,
+            write_at: None,
+            probes: Table::default(),
+            probing: FuturesUnordered::new(),
+            adopted: false,
+            frozen,
+            gone: wanted_gone,
+            deleted: false,
+            written: None,
+        };
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let task = tokio::spawn(async move {
+            worker.run().await;
+            finished(&uid);
+        });
+        Self { wanted, state, poke, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// Something has happened in the runtime.
+    pub(in crate::node) fn poke(&self, _: &EventKind) {
+        self.poke.notify_one();
+    }
+}
+
+fn accepted_at(pod: &Pod, now: Timestamp) -> Timestamp {
+    let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
+    started.map_or(now, |time| time.0)
+}
+
+/// What came of an operation.
+enum Done {
+    Mounted(Result<Volumes, (String, String)>),
+    Refreshed(Option<Volumes>),
+    Sandboxed(RuntimeResult<SandboxStatus>),
+    Started(String, Result<(), Failed>),
+    Killed(String),
+}
+
+struct Worker {
+    machine: Arc<Machine>,
+    state: Arc<Mutex<PodState>>,
+    wanted: watch::Receiver<Wanted>,
+    poke: Arc<Notify>,
+    backoff: Backoff,
+    pulls: Arc<Mutex<Backoff>>,
+    volumes: Arc<Volumes>,
+    /// When volumes whose content changes are brought up to date.
+    refresh_at: Option<Timestamp>,
+    /// The step under way.
+    operation: Option<BoxFuture<'static, Done>>,
+    /// The pod's end under way, and the grace period that it has.
+    killing: Option<(Duration, BoxFuture<'static, ()>)>,
+    /// The report under way.
+    writing: Option<BoxFuture<'static, Result<Reported, ApiError>>>,
+    /// When to try again to report.
+    write_at: Option<Timestamp>,
+    probes: Table,
+    probing: FuturesUnordered<BoxFuture<'static, (Key, ContainerId, Outcome)>>,
+    /// Whether the runtime has been asked what it has of the pod.
+    adopted: bool,
+    /// Whether the pod had ended before this agent saw it: its status is not this agent's to write.
+    frozen: bool,
+    /// Whether the API has the pod no more.
+    gone: bool,
+    /// Whether the API has been asked to delete the pod.
+    deleted: bool,
+    /// What was last written, and the revision that it got: the same is not written over it again.
+    written: Option<(PodStatus, u64)>,
+}
+
+impl Worker {
+    fn state(&self) -> MutexGuard<'_, PodState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.machine.clock().now()
+    }
+
+    fn soon(&self, pause: Duration) -> Option<Timestamp> {
+        self.now().checked_add(pause).ok()
+    }
+
+    async fn run(mut self) {
+        loop {
+            let sandbox = self.observe().await;
+            self.take_wanted();
+            let wake = self.step();
+            if self.gone && self.state().ending.as_ref().is_some_and(|ending| ending.done) {
+                if let Some(sandbox) = sandbox
+                    && let Err(error) = self.machine.runtime.remove_sandbox(&sandbox.id).await
+                {
+                    tracing::warn!(%error, "sandbox not removed");
+                }
+                return;
+            }
+            let now = self.now();
+            self.probes.sync(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), now);
+            for due in self.probes.due(now) {
+                self.start_probe(due);
+            }
+            if !self.gone {
+                self.report();
+            }
+            let refresh = self.refresh_at.filter(|_| self.operation.is_none());
+            let write = self.write_at.filter(|_| self.writing.is_none() && !self.gone);
+            self.wait([wake, self.probes.next(), write, refresh].into_iter().flatten().min()).await;
+        }
+    }
+
+    /// Asks the runtime how the pod is.
+    async fn observe(&mut self) -> Option<SandboxStatus> {
+        let known = self.state().sandbox.clone();
+        let Some(known) = known else {
+            self.adopted = true;
+            return None;
+        };
+        let runtime = &self.machine.runtime;
+        let sandbox = match runtime.sandboxes().await {
+            Ok(all) => all.into_iter().find(|sandbox| sandbox.id == known.id),
+            Err(_) => Some(known), // as it was: the next event asks again
+        };
+        let found = match &sandbox {
+            Some(sandbox) => runtime.containers(&sandbox.id).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let adopted = std::mem::replace(&mut self.adopted, true);
+        let mut state = self.state();
+        state.observe(sandbox.clone(), found);
+        if !adopted {
+            // Containers that ran before this agent did are past their hooks.
+            state.containers.values_mut().for_each(|instances| instances.hooked = instances.is_running());
+        }
+        sandbox
+    }
+
+    /// Takes over the latest version of the pod.
+    fn take_wanted(&mut self) {
+        let wanted = self.wanted.borrow_and_update().clone();
+        self.gone |= wanted.gone;
+        let gone = self.gone;
+        let mut state = self.state();
+        // What this worker wrote may be newer than what has come back to it.
+        if revision(&wanted.pod) >= revision(&state.pod) {
+            state.pod = wanted.pod;
+        }
+        if gone && state.ending.is_none() {
+            let grace = grace_period(&state.pod);
+            state.ending = Some(Ending { grace, failure: None, done: false });
+        }
+    }
+
+    /// Begins the next step, where none is under way. When to look again although nothing happens.
+    fn step(&mut self) -> Option<Timestamp> {
+        let now = self.now();
+        let Plan { action, wake, waiting } = plan(&self.state(), &self.backoff, now);
+        for (name, why) in waiting {
+            self.wait_for_restart(&name, why);
+        }
+        match action {
+            Some(Action::End(ending)) => self.state().ending = Some(ending),
+            Some(action) if self.operation.is_none() => self.operation = self.begin(action),
+            _ => {}
+        }
+        self.end();
+        if self.operation.is_none() && self.refresh_at.is_some_and(|at| at <= now) {
+            self.refresh_at = None;
+            self.operation = Some(self.refresh());
+        }
+        wake
+    }
+
+    fn wait_for_restart(&mut self, name: &str, why: Waiting) {
+        let mut state = self.state();
+        let pod = Arc::clone(&state.pod);
+        let instances = state.containers.entry(name.to_owned()).or_default();
+        if instances.waiting.as_ref() != Some(&why) {
+            instances.waiting = Some(why);
+            let message = format!("Back-off restarting failed container {name} in pod {}", full_name(&pod));
+            self.machine.container_event(&pod, name, EventType::Warning, "BackOff", message);
+        }
+    }
+
+    /// Ends the pod, where it is to end: cancels the step under way and kills what runs. A grace period that has
+    /// become shorter begins anew.
+    fn end(&mut self) {
+        let state = self.state();
+        let Some(ending) = state.ending.clone().filter(|ending| !ending.done) else { return };
+        let deletion = state.pod.metadata.deletion_timestamp.as_ref().map(|_| grace_period(&state.pod));
+        let grace = deletion.map_or(ending.grace, |deletion| deletion.min(ending.grace));
+        if self.killing.as_ref().is_some_and(|(current, _)| *current <= grace) {
+            return;
+        }
+        let killing = PodKilling::new(&self.machine, &state, grace);
+        drop(state);
+        self.operation = None;
+        self.killing = Some((grace, Box::pin(killing.run())));
+    }
+
+    fn begin(&mut self, action: Action) -> Option<BoxFuture<'static, Done>> {
+        let (machine, now) = (Arc::clone(&self.machine), self.now());
+        let pod = Arc::clone(&self.state().pod);
+        Some(match action {
+            Action::End(_) => return None,
+            Action::Mount => {
+                let earlier = Arc::clone(&self.volumes);
+                Box::pin(async move {
+                    let volumes = Volumes::set_up(&machine, &pod, &earlier).await;
+                    Done::Mounted(volumes.map_err(|(volume, error)| (volume, error.0)))
+                })
+            }
+            Action::CreateSandbox(attempt) => {
+                let old = self.state().sandbox.clone();
+                Box::pin(async move { Done::Sandboxed(sandbox::create(&machine, &pod, attempt, old).await) })
+            }
+            Action::Start(name) => {
+                let mut state = self.state();
+                let sandbox = state.sandbox.clone()?;
+                let instances = state.containers.entry(name.clone()).or_default();
+                let (attempt, ended) = (instances.attempts, instances.exit().map(|exit| exit.finished_at));
+                drop(state);
+                if let Some(ended) = ended {
+                    self.backoff.lengthen(&backoff_key(&name), ended, now);
+                }
+                let (volumes, pulls) = (Arc::clone(&self.volumes), Arc::clone(&self.pulls));
+                let start = Start { machine, pod, sandbox, name: name.clone(), attempt, volumes, pulls };
+                Box::pin(async move { Done::Started(name, start.run().await) })
+            }
+            Action::Kill(name, Condemned { message, grace }) => {
+                let state = self.state();
+                let (_, container) = container(pod.spec.as_ref()?, &name)?;
+                let id = state.instances(&name)?.last.as_ref()?.id.clone();
+                let (sandbox, grace) = (state.sandbox.clone()?, grace.unwrap_or_else(|| grace_period(&pod)));
+                drop(state);
+                let killing = Killing { machine, pod, sandbox, container, id, grace, message };
+                Box::pin(async move {
+                    kill(killing).await;
+                    Done::Killed(name)
+                })
+            }
+        })
+    }
+
+    fn refresh(&self) -> BoxFuture<'static, Done> {
+        let (machine, earlier) = (Arc::clone(&self.machine), Arc::clone(&self.volumes));
+        let pod = Arc::clone(&self.state().pod);
+        Box::pin(async move { Done::Refreshed(Volumes::set_up(&machine, &pod, &earlier).await.ok()) })
+    }
+
+    fn start_probe(&mut self, due: Due) {
+        let Some(sandbox) = self.state().sandbox.clone() else { return };
+        let machine = Arc::clone(&self.machine);
+        self.probing.push(Box::pin(async move {
+            let outcome = probe::probe(machine, sandbox, due.container, due.id.clone(), due.probe).await;
+            (due.key, due.id, outcome)
+        }));
+    }
+
+    /// Reports what has changed, where no report is under way; deletes the pod when all is said.
+    fn report(&mut self) {
+        if self.writing.is_some() || self.write_at.is_some_and(|at| self.now() < at) {
+            return;
+        }
+        self.write_at = None;
+        let state = self.state();
+        let pod = Arc::clone(&state.pod);
+        let over = state.ending.as_ref().is_some_and(|ending| ending.done) || state.refused.is_some();
+        let status = report::status(&self.machine, &state, &pod);
+        drop(state);
+        let said = |written: &(PodStatus, u64)| written.0 == status && written.1 == revision(&pod);
+        if !self.frozen && pod.status.as_ref() != Some(&status) && !self.written.as_ref().is_some_and(said) {
+            self.written = Some((status, 0));
+            self.writing = Some(Box::pin(report::write(Arc::clone(&self.machine), Arc::clone(&self.state), pod)));
+        } else if over && pod.metadata.deletion_timestamp.is_some() && !self.deleted {
+            self.deleted = true;
+            self.writing = Some(Box::pin(report::delete(Arc::clone(&self.machine), pod)));
+        }
+    }
+
+    /// Waits until something happens.
+    async fn wait(&mut self, until: Option<Timestamp>) {
+        let clock = *self.machine.clock();
+        let timer: OptionFuture<_> = until.map(|until| clock.sleep_until(until)).into();
+        tokio::select! {
+            biased;
+            Some(done) = OptionFuture::from(self.operation.as_mut()) => {
+                self.operation = None;
+                self.finish(done);
+            }
+            Some(()) = OptionFuture::from(self.killing.as_mut().map(|(_, killing)| killing)) => {
+                self.killing = None;
+                if let Some(ending) = &mut self.state().ending {
+                    ending.done = true;
+                }
+            }
+            Some(result) = OptionFuture::from(self.writing.as_mut()) => {
+                self.writing = None;
+                self.reported(result);
+            }
+            Some((key, id, outcome)) = self.probing.next() => self.probed(&key, &id, &outcome),
+            () = self.poke.notified() => {}
+            // The agent keeps the sender for as long as the worker lives.
+            Ok(()) = self.wanted.changed() => {}
+            Some(()) = timer => {}
+        }
+    }
+
+    fn reported(&mut self, result: Result<Reported, ApiError>) {
+        match result {
+            Ok(Reported::Written(pod)) => {
+                if let Some(written) = &mut self.written {
+                    written.1 = revision(&pod);
+                }
+                let mut state = self.state();
+                if revision(&pod) >= revision(&state.pod) {
+                    state.pod = pod;
+                }
+            }
+            Ok(Reported::Gone) => self.gone = true,
+            Err(error) => {
+                tracing::debug!(%error, "pod status not written");
+                (self.written, self.deleted) = (None, false);
+                self.write_at = self.soon(RETRY);
+            }
+        }
+    }
+
+    fn finish(&mut self, done: Done) {
+        let pod = Arc::clone(&self.state().pod);
+        match done {
+            Done::Mounted(Ok(volumes)) => {
+                self.volumes = Arc::new(volumes);
+                self.refresh_at =
+                    if Volumes::change(&pod) { self.soon(self.machine.config.sync_interval) } else { None };
+                let mut state = self.state();
+                (state.mounted, state.retry_at) = (true, None);
+            }
+            Done::Mounted(Err((volume, why))) => {
+                let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
+                self.machine.event(&pod, EventType::Warning, "FailedMount", message);
+                self.state().retry_at = self.soon(SYNC_RETRY);
+            }
+            Done::Refreshed(volumes) => {
+                if let Some(volumes) = volumes {
+                    self.volumes = Arc::new(volumes);
+                }
+                self.refresh_at = self.soon(self.machine.config.sync_interval);
+            }
+            Done::Sandboxed(Ok(sandbox)) => {
+                let mut state = self.state();
+                state.retry_at = None;
+                state.sandboxes = sandbox.attempt + 1;
+                state.sandbox = Some(sandbox);
+            }
+            Done::Sandboxed(Err(error)) => {
+                let message = format!("Failed to create pod sandbox: rpc error: code = Unknown desc = {error}");
+                self.machine.event(&pod, EventType::Warning, "FailedCreatePodSandBox", message);
+                self.state().retry_at = self.soon(SYNC_RETRY);
+            }
+            Done::Started(name, result) => self.started(&name, result),
+            Done::Killed(name) => {
+                if let Some(instances) = self.state().containers.get_mut(&name) {
+                    instances.condemned = None;
+                }
+            }
+        }
+    }
+
+    fn started(&mut self, name: &str, result: Result<(), Failed>) {
+        let now = self.now();
+        let pull = {
+            let pod = Arc::clone(&self.state().pod);
+            let image = pod.spec.as_ref().and_then(|spec| container(spec, name)).and_then(|(_, found)| found.image);
+            let pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
+            image.and_then(|image| pulls.until_since_update(&image, now))
+        };
+        let (soon, later) = (self.soon(crate::node::images::RETRY), self.soon(SYNC_RETRY));
+        let mut state = self.state();
+        let instances = state.containers.entry(name.to_owned()).or_default();
+        match result {
+            Ok(()) => {
+                (instances.hooked, instances.waiting, instances.retry_at) = (true, None, None);
+            }
+            Err(Failed { reason, message }) => {
+                instances.retry_at = match reason {
+                    // The next look tells that there is a pause, and the one after it is over.
+                    "ErrImagePull" => soon,
+                    "ImagePullBackOff" => pull,
+                    "RunContainerError" | "PostStartHookError" => None,
+                    _ => later,
+                };
+                instances.waiting = Some(Waiting { reason, message });
+            }
+        }
+    }
+
+    fn probed(&mut self, key: &Key, id: &ContainerId, outcome: &Outcome) {
+        let (name, aspect) = key;
+        let verdict = self.probes.record(key, id, outcome);
+        let mut state = self.state();
+        let pod = Arc::clone(&state.pod);
+        let tell = |what: &str, why: &str| {
+            let message = format!("{} probe {what}: {why}", aspect.title());
+            self.machine.container_event(&pod, name, EventType::Warning, "Unhealthy", message);
+        };
+        match outcome {
+            Outcome::Success => {}
+            Outcome::Failure(why) => tell("failed", why),
+            Outcome::Error(why) => tell("errored and resulted in unknown state", why),
+        }
+        let Some(verdict) = verdict else { return };
+        let Some(instances) = state.containers.get_mut(name) else { return };
+        if instances.last.as_ref().is_none_or(|last| last.id != *id) {
+            return; // of an instance that is no more
+        }
+        match aspect {
+            Aspect::Readiness => instances.ready = verdict.holds,
+            Aspect::Startup if verdict.holds => instances.started = true,
+            Aspect::Liveness if verdict.holds => {}
+            Aspect::Startup | Aspect::Liveness => {
+                let spec: Option<&PodSpec> = pod.spec.as_ref();
+                let probe =
+                    spec.and_then(|spec| container(spec, name)).and_then(|(_, found)| aspect.of(&found).cloned());
+                let grace = probe.and_then(|probe| probe.termination_grace_period_seconds);
+                instances.condemned = Some(Condemned {
+                    message: format!("Container {name} failed {} probe, will be restarted", aspect.word()),
+                    grace: grace.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
+                });
+            }
+        }
+    }
+}
+
+fn revision(pod: &Pod) -> u64 {
+    pod.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,180 @@
+//! What is in a volume, by its type.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine;
+use k8s_openapi::api::core::v1::{
+    DownwardAPIVolumeFile, KeyToPath, PersistentVolumeClaim, Pod, ServiceAccountTokenProjection, Volume,
+    VolumeProjection,
+};
+
+use crate::node::env::{ConfigError, Sources};
+use crate::node::machine::Machine;
+use crate::node::pod_worker::state::container;
+use crate::runtime::{File, FileTree, MountSource};
+
+type Files = BTreeMap<String, File>;
+
+/// Sets up a volume. Files that were set up before are replaced at once.
+pub(super) async fn set_up(
+    machine: &Arc<Machine>,
+    pod: &Pod,
+    volume: &Volume,
+    before: Option<&MountSource>,
+) -> Result<MountSource, ConfigError> {
+    if let Some(path) = &volume.host_path {
+        return Ok(MountSource::Host(path.path.clone()));
+    }
+    if let Some(claim) = &volume.persistent_volume_claim {
+        return claimed(machine, pod, &claim.claim_name).await;
+    }
+    let tree = match before {
+        Some(MountSource::Files(tree)) => tree.clone(),
+        _ => FileTree::default(),
+    };
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let mut sources = Sources::new(&machine.client, namespace);
+    let files = if let Some(map) = &volume.config_map {
+        let content = sources.config_map(&map.name, map.optional == Some(true)).await?;
+        let (items, mode) = (map.items.as_deref(), map.default_mode);
+        keyed(content, items, mode, map.optional == Some(true), "configmap", &map.name)?
+    } else if let Some(secret) = &volume.secret {
+        let name = secret.secret_name.as_deref().unwrap_or_default();
+        let content = sources.secret(name, secret.optional == Some(true)).await?;
+        let (items, mode) = (secret.items.as_deref(), secret.default_mode);
+        keyed(content, items, mode, secret.optional == Some(true), "secret", name)?
+    } else if let Some(downward) = &volume.downward_api {
+        downward_files(machine, pod, downward.items.as_deref().unwrap_or_default(), downward.default_mode)?
+    } else if let Some(projected) = &volume.projected {
+        let mut files = Files::new();
+        for source in projected.sources.iter().flatten() {
+            files.extend(projection(machine, pod, source, projected.default_mode, &mut sources).await?);
+        }
+        files
+    } else {
+        // An emptyDir, or a kind of storage that this node has no driver for: a directory that lives with the pod.
+        tree.make_directory("");
+        return Ok(MountSource::Files(tree));
+    };
+    tree.replace(files);
+    Ok(MountSource::Files(tree))
+}
+
+async fn projection(
+    machine: &Arc<Machine>,
+    pod: &Pod,
+    source: &VolumeProjection,
+    mode: Option<i32>,
+    sources: &mut Sources,
+) -> Result<Files, ConfigError> {
+    if let Some(map) = &source.config_map {
+        let optional = map.optional == Some(true);
+        let content = sources.config_map(&map.name, optional).await?;
+        return keyed(content, map.items.as_deref(), mode, optional, "configmap", &map.name);
+    }
+    if let Some(secret) = &source.secret {
+        let optional = secret.optional == Some(true);
+        let content = sources.secret(&secret.name, optional).await?;
+        return keyed(content, secret.items.as_deref(), mode, optional, "secret", &secret.name);
+    }
+    if let Some(downward) = &source.downward_api {
+        return downward_files(machine, pod, downward.items.as_deref().unwrap_or_default(), mode);
+    }
+    if let Some(wanted) = &source.service_account_token {
+        let token = service_account_token(machine, pod, wanted);
+        return Ok([(wanted.path.clone(), file(token.into_bytes(), mode))].into());
+    }
+    Ok(Files::new())
+}
+
+fn file(content: Vec<u8>, mode: Option<i32>) -> File {
+    File { content: content.into(), mode: mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0o644) }
+}
+
+/// The keys of a ConfigMap or Secret as files: all, or the items at their paths.
+fn keyed(
+    content: Option<BTreeMap<String, Vec<u8>>>,
+    items: Option<&[KeyToPath]>,
+    mode: Option<i32>,
+    optional: bool,
+    what: &str,
+    name: &str,
+) -> Result<Files, ConfigError> {
+    let content = content.unwrap_or_default();
+    let Some(items) = items.filter(|items| !items.is_empty()) else {
+        return Ok(content.into_iter().map(|(key, value)| (key, file(value, mode))).collect());
+    };
+    let mut files = Files::new();
+    for item in items {
+        match content.get(&item.key) {
+            Some(value) => drop(files.insert(item.path.clone(), file(value.clone(), item.mode.or(mode)))),
+            None if optional => {}
+            None => {
+                return Err(ConfigError(format!("{what} \"{name}\" references non-existent {what} key: {}", item.key)));
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn downward_files(
+    machine: &Machine,
+    pod: &Pod,
+    items: &[DownwardAPIVolumeFile],
+    mode: Option<i32>,
+) -> Result<Files, ConfigError> {
+    let facts = machine.facts(pod, None);
+    let mut files = Files::new();
+    for item in items {
+        let value = if let Some(field) = &item.field_ref {
+            facts.field(&field.field_path).ok_or_else(|| format!("unsupported fieldPath: {}", field.field_path))
+        } else if let Some(wanted) = &item.resource_field_ref {
+            let name = wanted.container_name.as_deref().unwrap_or_default();
+            let found = pod.spec.as_ref().and_then(|spec| container(spec, name));
+            let divisor = wanted.divisor.as_ref().map(|divisor| divisor.0.as_str());
+            found
+                .and_then(|(_, container)| facts.resource(&container, &wanted.resource, divisor))
+                .ok_or_else(|| format!("unsupported container resource : {}", wanted.resource))
+        } else {
+            continue;
+        };
+        let value = value.map_err(ConfigError)?;
+        files.insert(item.path.clone(), file(value.into_bytes(), item.mode.or(mode)));
+    }
+    Ok(files)
+}
+
+/// A token of the pod's service account: who it is for, unsigned. No server of this crate takes it as a credential.
+fn service_account_token(machine: &Machine, pod: &Pod, wanted: &ServiceAccountTokenProjection) -> String {
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
+    let account = account.filter(|name| !name.is_empty()).unwrap_or("default");
+    let now = machine.clock().now().as_second();
+    let claims = serde_json::json!({
+        "aud": [wanted.audience.as_deref().unwrap_or("https://kubernetes.default.svc.cluster.local")],
+        "exp": now + wanted.expiration_seconds.unwrap_or(3600),
+        "iat": now,
+        "iss": "https://kubernetes.default.svc.cluster.local",
+        "kubernetes.io": {
+            "namespace": namespace,
+            "node": { "name": machine.config.name },
+            "pod": { "name": pod.metadata.name, "uid": pod.metadata.uid },
+            "serviceaccount": { "name": account },
+        },
+        "sub": format!("system:serviceaccount:{namespace}:{account}"),
+    });
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    format!("{}.{}.", encode(r#"{"alg":"none"}"#), encode(&claims.to_string()))
+}
+
+/// A claim's files: those of its volume, which live on the node under the volume's name.
+async fn claimed(machine: &Arc<Machine>, pod: &Pod, name: &str) -> Result<MountSource, ConfigError> {
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let claim = machine.client.api::<PersistentVolumeClaim>(namespace).get(name).await?;
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).filter(|name| !name.is_empty());
+    match volume {
+        Some(volume) => Ok(MountSource::Host(format!("/var/lib/kubelet/volumes/{volume}"))),
+        None => Err(ConfigError(format!("PVC {namespace}/{name} is not bound"))),
+    }
+}
