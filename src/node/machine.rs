@@ -1,6 +1,5 @@
 //! What all parts of one agent share.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -68,10 +67,5 @@ impl Machine {
             host_ip: self.config.address.to_string(),
             allocatable: self.config.allocatable(),
         }
-    }
-
-    /// The labels of the node.
-    pub(super) fn node_labels(&self) -> BTreeMap<String, String> {
-        self.node.get().and_then(|node| node.metadata.labels.clone()).unwrap_or_default()
     }
 }
