@@ -7,6 +7,7 @@ pub mod apps;
 pub mod authentication;
 pub mod authorization;
 pub mod autoscaling;
+pub mod batch;
 pub mod certificates;
 pub mod coordination;
 pub mod core;
@@ -67,6 +68,8 @@ const TABLE: &[fn() -> Kind] = &[
     autoscaling::hpa_v2::kind,
     autoscaling::hpa_v1::kind,
     autoscaling::scale::kind,
+    batch::cron_job::kind,
+    batch::job::kind,
     certificates::certificate_signing_request::kind,
     networking::ingress_class::kind,
     networking::ingress::kind,

@@ -13,6 +13,7 @@ pub mod name;
 pub mod path;
 pub mod port;
 pub mod resources;
+pub mod schedule;
 pub mod share;
 
 use serde::Serialize;
