@@ -4,6 +4,7 @@
 
 pub mod deployment;
 pub mod endpoints;
+pub mod garbage_collector;
 pub mod namespace;
 pub mod replica_set;
 pub mod root_ca;
@@ -26,6 +27,7 @@ pub const TABLE: &[Row] = &[
     ("deployment-controller", |ctx, _| deployment::controller().start(ctx)),
     ("endpoints-controller", |ctx, _| endpoints::endpoints().start(ctx)),
     ("endpointslice-controller", |ctx, _| endpoints::endpoint_slices().start(ctx)),
+    ("garbage-collector-controller", |ctx, _| garbage_collector::start(ctx)),
     ("namespace-controller", |ctx, _| namespace::controller().start(ctx)),
     ("replicaset-controller", |ctx, _| replica_set::replica_sets().start(ctx)),
     ("replicationcontroller-controller", |ctx, _| replica_set::replication_controllers().start(ctx)),

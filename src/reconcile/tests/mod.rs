@@ -1,5 +1,6 @@
 //! Controllers over a real server, in virtual time.
 
+mod cleanup;
 mod rollout;
 
 use std::sync::Arc;

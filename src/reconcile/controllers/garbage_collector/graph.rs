@@ -1,0 +1,175 @@
+//! Who owns whom, as far as it has been seen. A pure state machine: objects in, suspects out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+use crate::api::{GroupResource, Kind, Object};
+
+/// The UID of an object.
+pub(super) type Uid = String;
+
+/// Says that an object stays until its dependents are gone.
+pub(super) const FOREGROUND: &str = "foregroundDeletion";
+/// Says that an object stays until its dependents are let go of.
+pub(super) const ORPHAN: &str = "orphan";
+
+/// An object that exists.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) kind: Arc<Kind>,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) owners: Vec<OwnerReference>,
+    pub(super) fate: Fate,
+}
+
+/// What is to become of an object, and of its dependents with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It stays.
+    #[default]
+    Stays,
+    /// It is deleted, and waits for something that is not the collector's business.
+    Goes,
+    /// It is deleted once its dependents are gone.
+    GoesLast,
+    /// It is deleted once its dependents are let go of.
+    Orphans,
+}
+
+impl Fate {
+    pub(super) fn of(meta: &ObjectMeta) -> Self {
+        let has = |name| meta.finalizers.iter().flatten().any(|finalizer| finalizer == name);
+        match meta.deletion_timestamp {
+            None => Self::Stays,
+            Some(_) if has(ORPHAN) => Self::Orphans,
+            Some(_) if has(FOREGROUND) => Self::GoesLast,
+            Some(_) => Self::Goes,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    nodes: BTreeMap<Uid, Node>,
+    /// Who names an object as owner, whether that exists or not.
+    dependents: BTreeMap<Uid, BTreeSet<Uid>>,
+    by_resource: BTreeMap<GroupResource, BTreeSet<Uid>>,
+}
+
+impl Graph {
+    pub(super) fn node(&self, uid: &str) -> Option<&Node> {
+        self.nodes.get(uid)
+    }
+
+    /// The objects that name that one as owner.
+    pub(super) fn dependents(&self, uid: &str) -> impl Iterator<Item = (&Uid, &Node)> {
+        let all = self.dependents.get(uid).into_iter().flatten();
+        all.filter_map(|uid| Some((uid, self.nodes.get(uid)?)))
+    }
+
+    /// The dependents that keep a [`Fate::GoesLast`] object from going.
+    pub(super) fn blocking(&self, uid: &str) -> impl Iterator<Item = (&Uid, &Node)> {
+        let blocks = move |node: &Node| {
+            node.owners.iter().any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
+        };
+        self.dependents(uid).filter(move |(_, node)| blocks(node))
+    }
+
+    fn fate(&self, uid: &str) -> Option<Fate> {
+        self.nodes.get(uid).map(|node| node.fate)
+    }
+
+    /// Takes in an object that is new or changed. Gives those that should be looked at.
+    pub(super) fn observe(&mut self, object: &Object) -> Vec<Uid> {
+        let (uid, meta) = (object.uid().to_owned(), object.meta());
+        let owners = meta.owner_references.clone().unwrap_or_default();
+        let node = Node {
+            kind: Arc::clone(object.kind()),
+            namespace: object.namespace().to_owned(),
+            name: object.name().to_owned(),
+            owners,
+            fate: Fate::of(meta),
+        };
+        let before = self.nodes.get(&uid).cloned();
+        let was = before.as_ref().map(|node| node.fate);
+        let old = before.map(|node| node.owners).unwrap_or_default();
+        let mut suspects = Vec::new();
+
+        let names = |owners: &[OwnerReference], uid: &str| owners.iter().any(|owner| owner.uid == uid);
+        for owner in &old {
+            if !names(&node.owners, &owner.uid) {
+                self.unlink(&owner.uid, &uid);
+            }
+            // It may have blocked this owner, and does so no longer.
+            if self.fate(&owner.uid) == Some(Fate::GoesLast) {
+                suspects.push(owner.uid.clone());
+            }
+        }
+        for owner in &node.owners {
+            self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
+            match self.fate(&owner.uid) {
+                Some(Fate::Stays | Fate::Goes) => {}
+                Some(Fate::GoesLast | Fate::Orphans) => suspects.extend([uid.clone(), owner.uid.clone()]),
+                None => suspects.push(uid.clone()),
+            }
+        }
+        if was != Some(node.fate) && node.fate == Fate::GoesLast {
+            suspects.extend(self.dependents.get(&uid).into_iter().flatten().cloned());
+        }
+        if matches!(node.fate, Fate::GoesLast | Fate::Orphans) {
+            suspects.push(uid.clone());
+        }
+        self.by_resource.entry(node.kind.stored().clone()).or_default().insert(uid.clone());
+        self.nodes.insert(uid, node);
+        suspects
+    }
+
+    /// Takes in that an object is gone. Gives those that should be looked at.
+    pub(super) fn forget(&mut self, uid: &str) -> Vec<Uid> {
+        let mut suspects: Vec<_> = self.dependents.get(uid).into_iter().flatten().cloned().collect();
+        if let Some(node) = self.nodes.remove(uid) {
+            if let Some(all) = self.by_resource.get_mut(node.kind.stored()) {
+                all.remove(uid);
+            }
+            for owner in &node.owners {
+                self.unlink(&owner.uid, uid);
+                if matches!(self.fate(&owner.uid), Some(Fate::GoesLast | Fate::Orphans)) {
+                    suspects.push(owner.uid.clone());
+                }
+            }
+        }
+        suspects
+    }
+
+    /// Takes in all objects of a kind.
+    pub(super) fn replace(&mut self, kind: &Kind, objects: &[Object]) -> Vec<Uid> {
+        let present: BTreeSet<_> = objects.iter().map(Object::uid).collect();
+        let known = self.by_resource.get(kind.stored()).into_iter().flatten();
+        let gone: Vec<_> = known.filter(|uid| !present.contains(uid.as_str())).cloned().collect();
+        let mut suspects: Vec<_> = gone.iter().flat_map(|uid| self.forget(uid)).collect();
+        suspects.extend(objects.iter().flat_map(|object| self.observe(object)));
+        // Owners that came and went while nobody was watching.
+        let missing = self.dependents.iter().filter(|(owner, _)| !self.nodes.contains_key(*owner));
+        suspects.extend(missing.flat_map(|(_, dependents)| dependents).cloned());
+        suspects
+    }
+
+    /// Forgets the objects of a kind that is no longer served.
+    pub(super) fn drop_resource(&mut self, resource: &GroupResource) {
+        for uid in self.by_resource.remove(resource).into_iter().flatten() {
+            self.forget(&uid);
+        }
+    }
+
+    fn unlink(&mut self, owner: &str, dependent: &str) {
+        if let Some(all) = self.dependents.get_mut(owner) {
+            all.remove(dependent);
+            if all.is_empty() {
+                self.dependents.remove(owner);
+            }
+        }
+    }
+}
