@@ -15,7 +15,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(super) use self::meta::{check_uid, wipe_version};
-pub(super) use self::part::{MAIN, Part, STATUS};
+pub(super) use self::part::Part;
 pub(super) use self::update::holds_content;
 use super::admission::Chain;
 use super::authz::Authorizer;

@@ -1,59 +1,42 @@
 //! Which part of an object an update may change.
 
-use std::fmt::Debug;
-
 use crate::api::{Draft, FieldErrors, Object, Surroundings};
 
-/// Which part of an object an update may change: all of it but the status, the status, or what a subresource says.
-pub(in crate::server) trait Part: Debug + Sync {
+/// Which part of an object an update may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Part<'a> {
+    /// The object but for its status.
+    Main,
+    /// The status.
+    Status,
+    /// What the subresource of that name says.
+    Sub(&'a str),
+}
+
+impl Part<'_> {
     /// Restores everything else.
-    fn prepare(&self, new: &mut Draft, old: &Object, around: &Surroundings);
+    pub(super) fn prepare(self, new: &mut Draft, old: &Object, around: &Surroundings) {
+        if self != Self::Main {
+            let version = new.meta_mut().resource_version.take();
+            *new.meta_mut() = old.meta().clone();
+            new.meta_mut().resource_version = version;
+        }
+        let kind = new.kind().clone();
+        let (strategy, new, old) = (kind.strategy(), new.body_mut(), old.body());
+        match self {
+            Self::Main => strategy.prepare_update(new, old, around),
+            Self::Status => strategy.prepare_status(new, old, around),
+            Self::Sub(name) => strategy.prepare_subresource(name, new, old, around),
+        }
+    }
 
     /// Checks what has changed.
-    fn validate(&self, new: &Draft, old: &Object, around: &Surroundings, errors: &mut FieldErrors);
-
-    /// Whether the strategy's warnings are of interest.
-    fn warns(&self) -> bool {
-        false
-    }
-}
-
-/// The object but for its status.
-pub(in crate::server) const MAIN: &dyn Part = &Main;
-/// The status.
-pub(in crate::server) const STATUS: &dyn Part = &Status;
-
-#[derive(Debug)]
-struct Main;
-
-impl Part for Main {
-    fn prepare(&self, new: &mut Draft, old: &Object, around: &Surroundings) {
-        let kind = new.kind().clone();
-        kind.strategy().prepare_update(new.body_mut(), old.body(), around);
-    }
-
-    fn validate(&self, new: &Draft, old: &Object, around: &Surroundings, errors: &mut FieldErrors) {
-        new.kind().strategy().validate_update(new.body(), old.body(), around, errors);
-    }
-
-    fn warns(&self) -> bool {
-        true
-    }
-}
-
-#[derive(Debug)]
-struct Status;
-
-impl Part for Status {
-    fn prepare(&self, new: &mut Draft, old: &Object, around: &Surroundings) {
-        let version = new.meta_mut().resource_version.take();
-        *new.meta_mut() = old.meta().clone();
-        new.meta_mut().resource_version = version;
-        let kind = new.kind().clone();
-        kind.strategy().prepare_status(new.body_mut(), old.body(), around);
-    }
-
-    fn validate(&self, new: &Draft, old: &Object, around: &Surroundings, errors: &mut FieldErrors) {
-        new.kind().strategy().validate_status(new.body(), old.body(), around, errors);
+    pub(super) fn validate(self, new: &Draft, old: &Object, around: &Surroundings, errors: &mut FieldErrors) {
+        let (strategy, new, old) = (new.kind().strategy(), new.body(), old.body());
+        match self {
+            Self::Main => strategy.validate_update(new, old, around, errors),
+            Self::Status => strategy.validate_status(new, old, around, errors),
+            Self::Sub(name) => strategy.validate_subresource(name, new, old, around, errors),
+        }
     }
 }

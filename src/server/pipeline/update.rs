@@ -13,7 +13,7 @@ pub(in crate::server) type Propose<'a> = &'a mut (dyn FnMut(&Object) -> Result<D
 
 impl Pipeline<'_> {
     /// Replaces the stored version by what `propose` makes of it.
-    pub(in crate::server) async fn update(&self, part: &dyn Part, propose: Propose<'_>) -> Result<Object, ApiError> {
+    pub(in crate::server) async fn update(&self, part: Part<'_>, propose: Propose<'_>) -> Result<Object, ApiError> {
         loop {
             let old = self.server.read(self.target).await?;
             let new = propose(&old)?;
@@ -37,7 +37,7 @@ impl Pipeline<'_> {
     /// Replaces `old`. `None`: it is no longer the stored version.
     pub(in crate::server) async fn replace(
         &self,
-        part: &dyn Part,
+        part: Part<'_>,
         old: &Object,
         mut new: Draft,
     ) -> Result<Option<Object>, ApiError> {
@@ -65,7 +65,7 @@ impl Pipeline<'_> {
         rules::meta::validate_meta_update(new.meta(), old.meta(), &mut errors);
         part.validate(&new, old, &around, &mut errors);
         self.verdict(&self.target.name, &errors)?;
-        if part.warns() {
+        if part == Part::Main {
             for warning in strategy.warnings(new.body(), Some(old.body())) {
                 self.call.warn(warning);
             }

@@ -11,7 +11,7 @@ use crate::api::rules::label::{selector_matches, selects_everything};
 use crate::api::{
     ApiError, Call, DeleteOptions, Draft, GroupResource, Object, Operation, Propagation, Reason, Target, WriteOptions,
 };
-use crate::server::pipeline::{Inner, STATUS};
+use crate::server::pipeline::{Inner, Part};
 use crate::store::{Range, Scope};
 
 const REFUSED: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
@@ -145,7 +145,7 @@ impl Inner {
             }
             Ok(new)
         };
-        self.pipeline(call, &target, dry_run).update(STATUS, &mut spent).await.map(drop)
+        self.pipeline(call, &target, dry_run).update(Part::Status, &mut spent).await.map(drop)
     }
 
     fn decrement(&self, budget: &mut PodDisruptionBudget, pod: &str) -> Result<(), ApiError> {

@@ -1,13 +1,9 @@
 //! Subresources: parts of an object that are written apart (`status`, `resize`, …), and things that are done to one
 //! (`binding`, `eviction`, `token`, streams).
 
-mod approval;
 mod binding;
 mod connect;
-mod ephemeral_containers;
 mod eviction;
-mod finalize;
-mod resize;
 pub(super) mod scale;
 mod token;
 
@@ -16,27 +12,15 @@ pub use self::token::{IssuedToken, TokenIssuer, TokenRequestContext};
 use std::sync::Arc;
 
 use super::error;
-use super::pipeline::{Inner, MAIN, Part, Pipeline, STATUS};
+use super::pipeline::{Inner, Part, Pipeline};
 use crate::api::{ApiError, Body, Call, Draft, Kind, Object, Target, WriteOptions};
 
-/// Subresources whose body is the object itself: group, resource, subresource.
-const PARTS: &[(&str, &str, &str, &dyn Part)] = &[
-    ("", "pods", "ephemeralcontainers", ephemeral_containers::PART),
-    ("", "pods", "resize", resize::PART),
-    ("", "namespaces", "finalize", finalize::PART),
-    ("certificates.k8s.io", "certificatesigningrequests", "approval", approval::PART),
-];
-
-/// The part of an object that a target names.
-pub(super) fn part(target: &Target) -> Option<&'static dyn Part> {
-    let resource = target.kind.stored();
+/// The part of an object that a target names, where it is one that is written like the object itself.
+pub(super) fn part(target: &Target) -> Option<Part<'_>> {
     match target.subresource.as_str() {
-        "" => Some(MAIN),
-        "status" => Some(STATUS),
-        name => PARTS
-            .iter()
-            .find(|(group, plural, sub, _)| (resource.group(), resource.resource(), name) == (*group, *plural, *sub))
-            .map(|(_, _, _, part)| *part),
+        "" => Some(Part::Main),
+        "status" => Some(Part::Status),
+        name => target.kind.subresource(name).filter(|subresource| subresource.body.is_none()).map(|_| Part::Sub(name)),
     }
 }
 

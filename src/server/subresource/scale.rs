@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::field::Path;
 use crate::api::{ApiError, Call, Draft, FieldErrors, Kind, Object, Patch, Target, WriteOptions};
-use crate::server::pipeline::{Inner, MAIN, check_uid};
+use crate::server::pipeline::{Inner, Part, check_uid};
 use crate::server::verbs::patched;
 
 pub(in crate::server) const NAME: &str = "scale";
@@ -89,7 +89,7 @@ impl Inner {
             stored.kind.strategy().set_scale(new.body_mut(), replicas);
             Ok(new)
         };
-        let updated = self.pipeline(call, &stored, options.dry_run).update(MAIN, &mut rescaled).await?;
+        let updated = self.pipeline(call, &stored, options.dry_run).update(Part::Main, &mut rescaled).await?;
         self.scale_of(&updated)
     }
 

@@ -1,7 +1,9 @@
 //! What a caller of the server sees.
 
+mod admission;
 mod create;
 mod delete;
 mod fixture;
 mod reading;
+mod subresources;
 mod update;

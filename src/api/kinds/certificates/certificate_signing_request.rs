@@ -60,6 +60,22 @@ impl Strategy for CsrStrategy {
         }
     }
 
+    /// `approval` is where the verdict can be written: conditions, and nothing else of the status.
+    fn prepare_subresource(
+        &self,
+        _: &str,
+        new: &mut CertificateSigningRequest,
+        old: &CertificateSigningRequest,
+        around: &Surroundings,
+    ) {
+        self.prepare_status(new, old, around);
+        let conditions = new.status.take().and_then(|status| status.conditions);
+        new.status.clone_from(&old.status);
+        if conditions.is_some() || new.status.is_some() {
+            new.status.get_or_insert_default().conditions = conditions;
+        }
+    }
+
     fn validate(&self, request: &CertificateSigningRequest, _: &Surroundings, errors: &mut FieldErrors) {
         let (path, spec) = (Path::new("spec"), &request.spec);
         if spec.request.0.is_empty() {

@@ -53,6 +53,11 @@ impl Strategy for NamespaceStrategy {
         new.spec.clone_from(&old.spec);
     }
 
+    /// `finalize` is where `spec.finalizers` can be written.
+    fn prepare_subresource(&self, _: &str, new: &mut Namespace, old: &Namespace, _: &Surroundings) {
+        new.status.clone_from(&old.status);
+    }
+
     fn name_rule(&self) -> NameRule {
         NameRule::DnsLabel
     }

@@ -1,0 +1,108 @@
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use serde_json::json;
+
+use super::fixture::{Fixture, pod, said, says, value};
+use crate::api::{Admission, ApiError, Draft, Object, Review};
+
+#[tokio::test(start_paused = true)]
+async fn a_pods_priority_is_that_of_its_class() {
+    let fixture = Fixture::start().await;
+    let mut urgent = pod("urgent");
+    urgent["spec"]["priorityClassName"] = json!("system-node-critical");
+    assert_eq!(
+        value(&fixture.create::<Pod>("default", urgent.clone()).await.unwrap())["spec"]["priority"],
+        2_000_001_000
+    );
+    urgent["metadata"] = json!({"generateName": "web-"});
+    urgent["spec"]["priorityClassName"] = json!("none");
+    assert_eq!(
+        said(fixture.create::<Pod>("default", urgent.clone()).await),
+        says(403, "Forbidden", "pods \"web-\" is forbidden: no PriorityClass with name none was found")
+    );
+    urgent["spec"] = json!({"containers": pod("x")["spec"]["containers"], "priority": 5});
+    assert_eq!(
+        said(fixture.create::<Pod>("default", urgent).await).2,
+        "pods \"web-\" is forbidden: the integer value of priority (5) must not be provided in pod spec; priority \
+         admission controller computed 0 from the given PriorityClass name"
+    );
+    let usual = json!({"metadata": {"name": "usual"}, "value": 7, "globalDefault": true, "preemptionPolicy": "Never"});
+    fixture.create::<PriorityClass>("", usual).await.unwrap();
+    let spec = value(&fixture.pod("web-0").await)["spec"].clone();
+    assert_eq!(
+        (&spec["priority"], &spec["priorityClassName"], &spec["preemptionPolicy"]),
+        (&json!(7), &json!("usual"), &json!("Never"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_mounts_the_token_of_its_account() {
+    let fixture = Fixture::with(|builder| builder.service_account_volumes(true)).await;
+    assert_eq!(
+        said(fixture.create::<Pod>("default", pod("web-0")).await),
+        says(
+            403,
+            "Forbidden",
+            "pods \"web-0\" is forbidden: error looking up service account default/default: serviceaccount \"default\" \
+             not found"
+        )
+    );
+    fixture.create::<ServiceAccount>("default", json!({"metadata": {"name": "default"}})).await.unwrap();
+    let spec = value(&fixture.pod("web-0").await)["spec"].clone();
+    let name = spec["volumes"][0]["name"].as_str().unwrap();
+    assert!(name.starts_with("kube-api-access-") && name.len() == 21, "{name}");
+    assert_eq!(
+        spec["containers"][0]["volumeMounts"],
+        json!([{"name": name, "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}])
+    );
+    assert_eq!(spec["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"], 3607);
+    let mut without = pod("web-1");
+    without["spec"]["automountServiceAccountToken"] = json!(false);
+    assert!(value(&fixture.create::<Pod>("default", without).await.unwrap())["spec"].get("volumes").is_none());
+}
+
+/// Labels what it sees, refuses what is to be refused, and notes how writes ended.
+#[derive(Debug, Default)]
+struct Witness(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Admission for Witness {
+    fn name(&self) -> &'static str {
+        "Witness"
+    }
+
+    async fn admit(&self, _: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
+        if let Some(object) = object {
+            object.meta_mut().labels.get_or_insert_default().insert("seen".into(), "yes".into());
+        }
+        Ok(())
+    }
+
+    async fn validate(&self, _: &Review<'_>, object: Option<&Draft>) -> Result<(), ApiError> {
+        match object.and_then(|object| object.meta().name.as_deref()) {
+            Some("refused") => Err(ApiError::bad_request("refused")),
+            _ => Ok(()),
+        }
+    }
+
+    fn settled(&self, _: &Review<'_>, stored: Option<&Object>, failed: bool) {
+        let name = stored.map(|object| object.name().to_owned()).unwrap_or_default();
+        self.0.lock().unwrap().push(if failed { "failed".to_owned() } else { format!("kept {name}") });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_admission_learns_how_each_write_ended() {
+    let witness = Arc::new(Witness::default());
+    let fixture = Fixture::with(|builder| builder.admission(witness.clone())).await;
+    witness.0.lock().unwrap().clear();
+    assert_eq!(value(&fixture.map("m").await)["metadata"]["labels"]["seen"], "yes");
+    for name in ["m", "refused"] {
+        fixture.create::<ConfigMap>("default", json!({"metadata": {"name": name}})).await.unwrap_err();
+    }
+    fixture.delete(&fixture.one::<ConfigMap>("default", "m"), &Default::default()).await.unwrap();
+    assert_eq!(*witness.0.lock().unwrap(), ["kept m", "failed", "failed", "kept "]);
+}
