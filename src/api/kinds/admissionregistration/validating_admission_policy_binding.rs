@@ -18,8 +18,10 @@ impl Strategy for ValidatingAdmissionPolicyBindingStrategy {
     spec_generation!();
 
     fn default(&self, binding: &mut ValidatingAdmissionPolicyBinding) {
-        if let Some(resources) = &mut binding.spec.match_resources {
-            matching::default_match(resources);
+        let spec = &mut binding.spec;
+        spec.match_resources.iter_mut().for_each(matching::default_match);
+        if let Some(param) = &mut spec.param_ref {
+            param.parameter_not_found_action.get_or_insert_with(|| "Deny".into());
         }
     }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{LimitRange, LimitRangeItem};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use crate::api::field::Path;
-use crate::api::rules::{self, label};
+use crate::api::rules::{self, label, resources};
 use crate::api::{FieldErrors, Kind, Quantity, Strategy, Surroundings};
 
 const TYPES: &[&str] = &["Pod", "Container", "PersistentVolumeClaim"];
@@ -22,6 +22,10 @@ impl Strategy for LimitRangeStrategy {
 
     fn default(&self, range: &mut LimitRange) {
         for item in &mut range.spec.get_or_insert_default().limits {
+            let LimitRangeItem { default, default_request, max, min, max_limit_request_ratio, .. } = &mut *item;
+            for amounts in [default, default_request, max, min, max_limit_request_ratio].into_iter().flatten() {
+                resources::canonical(amounts);
+            }
             if item.type_ == "Container" {
                 fill(&mut item.default, &item.max);
                 fill(&mut item.default_request, &item.default);

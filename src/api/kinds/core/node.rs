@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Node, NodeStatus, NodeSystemInfo, Taint};
 use serde_json::json;
 
 use crate::api::field::{FieldError, Mistake, Path};
-use crate::api::rules::{self, ip, label};
+use crate::api::rules::{self, ip, label, resources};
 use crate::api::{Cell, Column, FieldErrors, Kind, Quantity, Strategy, Subresource, Surroundings};
 
 const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
@@ -27,6 +27,9 @@ impl Strategy for NodeStrategy {
         let status = node.status.get_or_insert_default();
         if status.allocatable.is_none() {
             status.allocatable.clone_from(&status.capacity);
+        }
+        for amounts in [&mut status.capacity, &mut status.allocatable].into_iter().flatten() {
+            resources::canonical(amounts);
         }
         status.node_info.get_or_insert_default();
         status.daemon_endpoints.get_or_insert_default().kubelet_endpoint.get_or_insert_default();

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
 
 use crate::api::field::Path;
+use crate::api::rules::{self, resources};
 use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Subresource, Surroundings};
 
 pub(super) const ACCESS_MODES: &[(&str, &str)] =
@@ -37,6 +38,7 @@ impl Strategy for PersistentVolumeStrategy {
         let spec = volume.spec.get_or_insert_default();
         spec.persistent_volume_reclaim_policy.get_or_insert_with(|| "Retain".into());
         spec.volume_mode.get_or_insert_with(|| "Filesystem".into());
+        spec.capacity.iter_mut().for_each(resources::canonical);
         if let Some(path) = &mut spec.host_path {
             path.type_.get_or_insert_default();
         }
@@ -111,7 +113,7 @@ impl Strategy for PersistentVolumeStrategy {
         }
         if now.volume_mode != before.volume_mode {
             let mode = now.volume_mode.as_deref().unwrap_or_default();
-            errors.invalid(&path.child("volumeMode"), mode, crate::api::rules::IMMUTABLE);
+            errors.invalid(&path.child("volumeMode"), mode, rules::IMMUTABLE);
         }
     }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpe
 use super::persistent_volume::{check_modes, check_volume_mode, phase_of, short_modes};
 use crate::api::field::Path;
 use crate::api::kinds::separate_status::separate_status;
-use crate::api::rules::label;
+use crate::api::rules::{label, resources};
 use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Subresource, Surroundings};
 
 /// What a PersistentVolumeClaim does.
@@ -21,8 +21,12 @@ impl Strategy for ClaimStrategy {
     fn default(&self, claim: &mut PersistentVolumeClaim) {
         let spec = claim.spec.get_or_insert_default();
         spec.volume_mode.get_or_insert_with(|| "Filesystem".into());
-        spec.resources.get_or_insert_default();
-        claim.status.get_or_insert_default().phase.get_or_insert_with(|| "Pending".into());
+        let wanted = spec.resources.get_or_insert_default();
+        let status = claim.status.get_or_insert_default();
+        for amounts in [&mut wanted.requests, &mut wanted.limits, &mut status.capacity].into_iter().flatten() {
+            resources::canonical(amounts);
+        }
+        status.phase.get_or_insert_with(|| "Pending".into());
     }
 
     fn validate(&self, claim: &PersistentVolumeClaim, _: &Surroundings, errors: &mut FieldErrors) {

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::ResourceQuota;
 
 use crate::api::field::Path;
 use crate::api::kinds::separate_status::separate_status;
+use crate::api::rules::{self, resources};
 use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Subresource, Surroundings};
 
 const SCOPES: &[&str] = &[
@@ -27,8 +28,11 @@ impl Strategy for ResourceQuotaStrategy {
     separate_status!();
 
     fn default(&self, quota: &mut ResourceQuota) {
-        quota.spec.get_or_insert_default();
-        quota.status.get_or_insert_default();
+        let hard = &mut quota.spec.get_or_insert_default().hard;
+        let status = quota.status.get_or_insert_default();
+        for amounts in [hard, &mut status.hard, &mut status.used].into_iter().flatten() {
+            resources::canonical(amounts);
+        }
     }
 
     fn validate(&self, quota: &ResourceQuota, _: &Surroundings, errors: &mut FieldErrors) {
@@ -60,7 +64,7 @@ impl Strategy for ResourceQuotaStrategy {
         };
         if scopes(new) != scopes(old) {
             let path = Path::new("spec");
-            errors.invalid(&path.child("scopes"), serde_json::json!(scopes(new)), crate::api::rules::IMMUTABLE);
+            errors.invalid(&path.child("scopes"), serde_json::json!(scopes(new)), rules::IMMUTABLE);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::api::rules::{self, ip, name, port};
 use crate::api::{Cell, Column, FieldErrors, Kind, Strategy, Subresource, Surroundings};
 
 const PATH_TYPES: &[&str] = &["Exact", "ImplementationSpecific", "Prefix"];
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 /// So many hosts are shown in a row.
 const SHOWN: usize = 3;
 
@@ -52,6 +53,13 @@ impl Strategy for IngressStrategy {
         if let Some(class) = &spec.ingress_class_name {
             rules::complain(errors, &path.child("ingressClassName"), class, name::dns_subdomain(class));
         }
+    }
+
+    fn warnings(&self, new: &Ingress, old: Option<&Ingress>) -> Vec<String> {
+        let annotated = new.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(CLASS_ANNOTATION));
+        let warning =
+            format!("annotation \"{CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead");
+        if annotated && old.is_none() { vec![warning] } else { Vec::new() }
     }
 
     fn columns(&self) -> Vec<Column> {

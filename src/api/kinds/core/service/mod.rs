@@ -60,6 +60,22 @@ impl Strategy for ServiceStrategy {
         validate_update::status(new, errors);
     }
 
+    fn warnings(&self, new: &Service, _: Option<&Service>) -> Vec<String> {
+        let Some(spec) = new.spec.as_ref().filter(|spec| text(&spec.cluster_ip) == "None") else { return Vec::new() };
+        let ignored = [
+            (
+                !text(&spec.load_balancer_ip).is_empty(),
+                "spec.loadBalancerIP is ignored when spec.clusterIP is \"None\"",
+            ),
+            (
+                spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty()),
+                "spec.externalIPs is ignored when spec.clusterIP is \"None\"",
+            ),
+            (text(&spec.session_affinity) != "None", "spec.SessionAffinity is ignored for headless services"),
+        ];
+        ignored.into_iter().filter(|(set, _)| *set).map(|(_, warning)| warning.to_owned()).collect()
+    }
+
     fn allows_create_on_update(&self) -> bool {
         true
     }
