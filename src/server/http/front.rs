@@ -166,6 +166,9 @@ impl Front {
         let Some(verb) = exchange.verb.filter(|verb| serves(&kind, path, *verb)) else {
             return Ok(verbs::method_not_allowed());
         };
+        if let Some(warning) = kind.deprecation {
+            call.warn(warning);
+        }
         exchange.long_running = verbs::is_long_running(verb, path);
         let mutating = !matches!(verb, Verb::Get | Verb::List | Verb::Watch);
         let _counted = metrics.begin(mutating, exchange.long_running);
