@@ -148,6 +148,9 @@ pub struct Kind {
     pub conversion: Option<Conversion>,
     /// What a client that uses the kind is warned of, where the kind is deprecated.
     pub deprecation: Option<&'static str>,
+    /// Adds the kind's schema to those of a generator and tells its name; none where no type has one.
+    #[cfg(feature = "http")]
+    pub(crate) schema: Option<super::schema::openapi::AddSchema>,
     resource: GroupResource,
     stored: GroupResource,
     body: TypeId,
@@ -165,29 +168,18 @@ impl Kind {
         fn is_namespaced<T: ResourceScope + 'static>() -> bool {
             TypeId::of::<T>() == TypeId::of::<k8s_openapi::NamespaceResourceScope>()
         }
-        let kind = <S::Object as Resource>::KIND;
-        let group = <S::Object as Resource>::GROUP;
-        let plural = <S::Object as Resource>::URL_PATH_SEGMENT;
-        let resource = GroupResource::new(group, plural);
+        let row = Self::dynamic(
+            <S::Object as Resource>::GROUP,
+            <S::Object as Resource>::VERSION,
+            <S::Object as Resource>::KIND,
+            <S::Object as Resource>::URL_PATH_SEGMENT,
+            is_namespaced::<<S::Object as Resource>::Scope>(),
+            strategy,
+        );
         Self {
-            group: group.to_owned(),
-            version: <S::Object as Resource>::VERSION.to_owned(),
-            kind: kind.to_owned(),
-            list_kind: format!("{kind}List"),
-            plural: plural.to_owned(),
-            singular: kind.to_lowercase(),
-            short_names: Vec::new(),
-            categories: Vec::new(),
-            namespaced: is_namespaced::<<S::Object as Resource>::Scope>(),
-            verbs: ALL_VERBS,
-            subresources: Vec::new(),
-            selectable: &[],
-            conversion: None,
-            deprecation: None,
-            stored: resource.clone(),
-            resource,
-            body: TypeId::of::<S::Object>(),
-            strategy: Box::new(Erased(strategy)),
+            #[cfg(feature = "http")]
+            schema: Some(super::schema::openapi::add::<S::Object>),
+            ..row
         }
     }
 
@@ -216,6 +208,8 @@ impl Kind {
             selectable: &[],
             conversion: None,
             deprecation: None,
+            #[cfg(feature = "http")]
+            schema: None,
             stored: resource.clone(),
             resource,
             body: TypeId::of::<S::Object>(),

@@ -25,6 +25,7 @@ pub trait ApiType:
     + PartialEq
     + Send
     + Sync
+    + super::schema::Published
     + 'static
 {
 }
@@ -39,6 +40,7 @@ impl<K> ApiType for K where
         + PartialEq
         + Send
         + Sync
+        + super::schema::Published
         + 'static
 {
 }

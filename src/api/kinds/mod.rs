@@ -109,7 +109,7 @@ const TABLE: &[fn() -> Kind] = &[
 
 static BUILTIN: LazyLock<Arc<Rows>> = LazyLock::new(|| Arc::new(Rows::new(TABLE.iter().map(|row| Arc::new(row())))));
 
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 struct Rows {
     all: Vec<Arc<Kind>>,
     /// By group, version and plural.
@@ -118,12 +118,14 @@ struct Rows {
     by_kind: BTreeMap<(String, String, String), Arc<Kind>>,
     /// By type. Never iterated.
     by_type: HashMap<TypeId, Arc<Kind>>,
+    /// The OpenAPI documents made of these rows so far.
+    #[cfg(feature = "http")]
+    documents: super::schema::openapi::Documents,
 }
 
 impl Rows {
     fn new(rows: impl IntoIterator<Item = Arc<Kind>>) -> Self {
-        let mut table =
-            Self { all: Vec::new(), by_resource: BTreeMap::new(), by_kind: BTreeMap::new(), by_type: HashMap::new() };
+        let mut table = Self::default();
         for kind in rows {
             let group = || (kind.group.clone(), kind.version.clone());
             let ((g, v), (g2, v2)) = (group(), group());
@@ -169,6 +171,12 @@ impl Kinds {
 
     fn rows(&self) -> Arc<Rows> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What `use_of` makes of the OpenAPI documents of the kinds as they are now.
+    #[cfg(feature = "http")]
+    pub(crate) fn documents<T>(&self, use_of: impl FnOnce(&super::schema::openapi::Documents) -> T) -> T {
+        use_of(&self.rows().documents)
     }
 
     /// Every kind, in the order of discovery.

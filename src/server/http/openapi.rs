@@ -1,29 +1,39 @@
 //! `/openapi/…`: where the documents of the schema module meet the wire.
 
-use http::{HeaderMap, Response, StatusCode};
-use serde_json::{Map, Value, json};
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, header};
+use serde_json::Value;
 
-use super::body::{self, Body};
-use crate::api::{ApiError, Kinds};
+use super::body::{self, Body, JSON};
+use crate::api::schema::openapi;
+use crate::api::{ApiError, Kinds, Reason};
 
 /// `/openapi/v3`: the documents there are, one per group and version.
 pub(crate) fn v3_index(kinds: &Kinds) -> Value {
-    let mut paths = Map::new();
-    for kind in kinds.all().iter().filter(|kind| !kind.verbs.is_empty()) {
-        let root = if kind.group.is_empty() { "api" } else { "apis" };
-        let path = format!("{root}/{}", kind.api_version());
-        let url = format!("/openapi/v3/{path}");
-        paths.entry(path).or_insert_with(|| json!({ "serverRelativeURL": url }));
-    }
-    json!({ "paths": paths })
+    openapi::v3_index(kinds)
 }
 
 /// `/openapi/v3/apis/G/V`
-pub(crate) fn v3(_kinds: &Kinds, _document: &str) -> Option<Response<Body>> {
-    None
+pub(crate) fn v3(kinds: &Kinds, document: &str) -> Option<Response<Body>> {
+    let (group, version) = match document.split('/').collect::<Vec<_>>().as_slice() {
+        ["api", version] => ("", *version),
+        ["apis", group, version] => (*group, *version),
+        _ => return None,
+    };
+    openapi::v3(kinds, group, version).map(answer)
 }
 
 /// `/openapi/v2`
-pub(crate) fn v2(_kinds: &Kinds, _headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    Ok(body::json(StatusCode::OK, &json!({ "swagger": "2.0" })))
+pub(crate) fn v2(kinds: &Kinds, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    let accepts_json = |accept: &str| accept.contains("json") || accept.contains('*');
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    if accepted.peek().is_some() && !accepted.any(accepts_json) {
+        let message = "only the following media types are accepted: application/json";
+        return Err(ApiError::new(Reason::NotAcceptable, message));
+    }
+    Ok(answer(openapi::v2(kinds)))
+}
+
+fn answer(document: Bytes) -> Response<Body> {
+    body::answer(StatusCode::OK, JSON, body::whole(document))
 }
