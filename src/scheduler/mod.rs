@@ -150,7 +150,7 @@ pub trait Scheduler: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot; the pod is then decided on again later.
-    fn reserve(&self, _pod: &PodInfo, _node: &str) -> Result<(), Diagnosis> {
+    fn reserve(&self, _pod: &PodInfo, _node: &str) -> Result<(), Box<Diagnosis>> {
         Ok(())
     }
 

@@ -141,16 +141,16 @@ impl Scheduler for Framework {
             || self.plugins().any(|plugin| refused_by.contains(&plugin.name()) && plugin.may_help(pod, event))
     }
 
-    fn reserve(&self, pod: &PodInfo, node: &str) -> Result<(), Diagnosis> {
+    fn reserve(&self, pod: &PodInfo, node: &str) -> Result<(), Box<Diagnosis>> {
         for plugin in self.plugins() {
             let Some(Err(refusal)) = plugin.as_reserve().map(|reserve| reserve.reserve(pod, node)) else { continue };
             self.release(pod, node);
-            return Err(Diagnosis {
+            return Err(Box::new(Diagnosis {
                 nodes: 1,
                 plugins: [plugin.name()].into(),
                 refusals: [(node.to_owned(), (plugin.name(), refusal))].into(),
                 ..Diagnosis::default()
-            });
+            }));
         }
         Ok(())
     }

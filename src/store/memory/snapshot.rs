@@ -24,10 +24,13 @@ pub(super) struct Snapshot {
     indexes: Arc<[Index]>,
 }
 
+/// The objects of an index, by the value of its field.
+type Entries = OrdMap<(Arc<str>, Name), Object>;
+
 #[derive(Clone, Debug)]
 struct Table {
     objects: OrdMap<Name, Object>,
-    indexes: Vec<(Index, OrdMap<(Arc<str>, Name), Object>)>,
+    indexes: Vec<(Index, Entries)>,
 }
 
 // === impl Name ===
