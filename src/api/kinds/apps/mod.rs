@@ -5,3 +5,5 @@ pub mod daemon_set;
 pub mod deployment;
 pub mod replica_set;
 pub mod stateful_set;
+#[cfg(test)]
+mod tests;

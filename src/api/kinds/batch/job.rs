@@ -12,7 +12,7 @@ use crate::api::kinds::core::pod::text;
 use crate::api::kinds::core::pod_template::{self, container_cells, container_columns, default_template};
 use crate::api::kinds::separate_status::spec_generation;
 use crate::api::rules::{given, immutable, json, label, name, not_negative, present, same};
-use crate::api::{Cell, Column, Kind, Strategy, Subresource, Surroundings, human_duration};
+use crate::api::{Cell, Column, Kind, Propagation, Strategy, Subresource, Surroundings, human_duration};
 
 use super::failure_policy;
 
@@ -64,6 +64,11 @@ impl Strategy for JobStrategy {
     }
 
     spec_generation!();
+
+    /// Old clients count on it: their jobs' pods outlive the jobs.
+    fn propagation(&self) -> Option<Propagation> {
+        Some(Propagation::Orphan)
+    }
 
     fn validate(&self, job: &Job, _: &Surroundings, errors: &mut FieldErrors) {
         let path = Path::new("spec");

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 use crate::api::rules::image::default_pull_policy;
 use crate::api::rules::resources::{canonical, canonical_requirements};
 
+use super::requests;
 use super::volume::default_volume;
 
 /// Where a container leaves its last words.
@@ -34,6 +35,7 @@ pub(crate) fn default_pod(pod: &mut Pod) {
             }
         }
     }
+    requests::default_whole(spec);
 }
 
 /// Fills in the spec of a pod or of a template.

@@ -8,6 +8,7 @@ mod environment;
 mod match_label_keys;
 mod probe;
 mod qos;
+mod requests;
 mod security;
 #[cfg(test)]
 mod tests;

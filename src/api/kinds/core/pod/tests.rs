@@ -135,6 +135,12 @@ fn mistakes_are_told_as_upstream_tells_them() {
              true",
         ),
         (
+            "{resources: {limits: {cpu: 1}}, containers: [{name: a, image: a, resources: {limits: {cpu: 2}}}]}",
+            "[spec.resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1, \
+             spec.resources.containers[0][cpu].limits: Invalid value: \"2\": must be less than or equal to pod limits of \
+             1]",
+        ),
+        (
             "activeDeadlineSeconds: 0",
             "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive",
         ),

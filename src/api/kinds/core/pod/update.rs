@@ -348,7 +348,8 @@ fn keep_cpu_and_memory(new: &mut Container, old: &Container) {
 pub(super) fn validate_status(new: &Pod, old: &Pod, errors: &mut FieldErrors) {
     let none = PodStatus::default();
     let (status, before) = (new.status.as_ref().unwrap_or(&none), old.status.as_ref().unwrap_or(&none));
-    let spec = old.spec.clone().unwrap_or_default();
+    let no_spec = PodSpec::default();
+    let spec = old.spec.as_ref().unwrap_or(&no_spec);
     let path = Path::new("status");
     mirror_stays(new, old, errors);
     for (index, condition) in status.conditions.iter().flatten().enumerate() {

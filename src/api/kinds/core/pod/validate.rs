@@ -11,7 +11,7 @@ use crate::api::rules::label::{labels, qualified_name};
 use crate::api::rules::{complain, given, inclusive, ip, json, name, one_of, resources};
 
 use super::container::{self, Surrounding};
-use super::{affinity, security, volume};
+use super::{affinity, requests, security, volume};
 
 type Annotations = BTreeMap<String, String>;
 
@@ -99,6 +99,7 @@ pub(crate) fn pod_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &PodSpec
             errors.forbidden(&path.child("claims"), "claims cannot be set for Resources at pod-level");
         }
         resources::pod_requirements(errors, &path, resources);
+        requests::consistent(errors, &path, spec, resources);
     }
     host_network_ports(errors, path, spec, is_pod);
     let policies = &["Always", "OnFailure", "Never"];
