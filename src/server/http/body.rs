@@ -48,6 +48,15 @@ where
     StreamBody::new(stream.map(|piece| piece.map(Frame::data).map_err(Into::into))).boxed_unsync()
 }
 
+/// The same body, keeping `guard` until it has been written or dropped.
+pub(crate) fn keeping<T: Send + 'static>(body: Body, guard: T) -> Body {
+    let keep = move |frame| {
+        let _ = &guard;
+        frame
+    };
+    body.map_frame(keep).boxed_unsync()
+}
+
 /// An answer with a body of that type.
 pub(crate) fn answer(code: StatusCode, content_type: &str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);

@@ -17,6 +17,7 @@ use super::layers::{authorize, timeout, trace, warning};
 use super::listener::Closing;
 use super::metrics::{Labels, Metrics};
 use super::negotiate::{Accepted, Form};
+use super::proxy::Proxying;
 use super::query::Query;
 use super::route::{Fixed, ResourcePath, Route, Verb};
 use super::streams::{self, Streaming};
@@ -171,7 +172,7 @@ impl Front {
         }
         exchange.long_running = verbs::is_long_running(verb, path);
         let mutating = !matches!(verb, Verb::Get | Verb::List | Verb::Watch);
-        let _counted = metrics.begin(mutating, exchange.long_running);
+        let counted = metrics.begin(mutating, exchange.long_running);
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let request = verbs::Request {
             backend: &**backend,
@@ -196,10 +197,17 @@ impl Front {
                 closing: parts.extensions.get::<Closing>().cloned(),
                 sessions,
             };
-            return streaming.open().await;
+            let response = streaming.open().await?;
+            return Ok(response.map(|body| body::keeping(body, counted)));
+        }
+        if path.subresource == "proxy" {
+            let random = &config.random;
+            let response = Proxying { backend, call, random, path, sessions }.run(parts, body).await?;
+            return Ok(response.map(|body| body::keeping(body, counted)));
         }
         if exchange.long_running {
-            return request.run(body::read(body).await?).await;
+            let response = request.run(body::read(body).await?).await?;
+            return Ok(response.map(|body| body::keeping(body, counted)));
         }
         let _place = limit.enter(mutating)?;
         let work = async { request.run(body::read(body).await?).await };

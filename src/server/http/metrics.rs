@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Upper bounds of the buckets of request durations, in seconds.
@@ -32,15 +32,15 @@ struct Durations {
 pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<(Labels, u16), u64>>,
     durations: Mutex<BTreeMap<Labels, Durations>>,
-    in_flight: [AtomicI64; 2],
-    long_running: AtomicI64,
+    in_flight: [Arc<AtomicI64>; 2],
+    long_running: Arc<AtomicI64>,
 }
 
 /// Counts a request for as long as it is in flight.
 #[derive(Debug)]
-pub(crate) struct InFlight<'a>(&'a AtomicI64);
+pub(crate) struct InFlight(Arc<AtomicI64>);
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -48,10 +48,10 @@ impl Drop for InFlight<'_> {
 
 impl Metrics {
     /// Counts a request that begins.
-    pub(crate) fn begin(&self, mutating: bool, long_running: bool) -> InFlight<'_> {
+    pub(crate) fn begin(&self, mutating: bool, long_running: bool) -> InFlight {
         let gauge = if long_running { &self.long_running } else { &self.in_flight[usize::from(mutating)] };
         gauge.fetch_add(1, Ordering::Relaxed);
-        InFlight(gauge)
+        InFlight(Arc::clone(gauge))
     }
 
     /// Counts a request that was answered.
@@ -101,7 +101,7 @@ impl Metrics {
             writeln!(out, "{name}{{request_kind=\"{kind}\"}} {}", gauge.load(Ordering::Relaxed))?;
         }
         let name = "apiserver_longrunning_requests";
-        family(out, name, "gauge", "Watches and streams being opened.")?;
+        family(out, name, "gauge", "Watches, logs and proxied answers being written.")?;
         writeln!(out, "{name} {}", self.long_running.load(Ordering::Relaxed))
     }
 }

@@ -14,6 +14,7 @@ mod metrics;
 mod negotiate;
 mod openapi;
 mod printing;
+mod proxy;
 mod query;
 mod route;
 mod spdy;

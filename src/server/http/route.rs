@@ -107,8 +107,9 @@ impl ResourcePath {
         route.subresource = rest.get(1).copied().unwrap_or_default().into();
         if rest.len() > 2 || (route.subresource == "proxy" && path.ends_with('/')) {
             // As the client wrote it: encodings and a trailing slash belong to the proxied server.
-            let at = path.find("/proxy/").map_or(path.len(), |at| at + "/proxy".len());
-            route.tail = Some(path[at..].to_owned());
+            let segments = path.trim_end_matches('/').split('/').count();
+            let begins = path.match_indices('/').nth(segments + 1 - rest.len()).map(|(at, _)| at);
+            route.tail = begins.map(|at| path[at..].to_owned());
         }
         Route::Resource(route)
     }
@@ -132,6 +133,7 @@ impl Verb {
     pub(crate) fn of(method: &Method, path: &ResourcePath, query: &Query) -> Option<Self> {
         let (named, sub) = (!path.name.is_empty(), !path.subresource.is_empty());
         match *method {
+            Method::HEAD | Method::OPTIONS if named && path.subresource == "proxy" => Some(Self::Get),
             Method::GET if path.watch || (!named && query.flag("watch")) => Some(Self::Watch),
             Method::GET if named => Some(Self::Get),
             Method::GET => Some(Self::List),
@@ -184,6 +186,8 @@ mod tests {
             ("/api/v1/namespaces/x/pods/p/log", "|v1|x|pods|p|log|"),
             ("/apis/apps/v1/namespaces/x/deployments/d/scale", "apps|v1|x|deployments|d|scale|"),
             ("/api/v1/namespaces/x/services/http:s:80/proxy/a%20b/", "|v1|x|services|http:s:80|proxy|/a%20b/"),
+            ("/api/v1/namespaces/proxy/pods/p/proxy/", "|v1|proxy|pods|p|proxy|/"),
+            ("/api/v1/namespaces/proxy/pods/p/proxy/a/proxy/b", "|v1|proxy|pods|p|proxy|/a/proxy/b"),
             (
                 "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa",
                 "rbac.authorization.k8s.io|v1||clusterroles|system:a||",

@@ -143,14 +143,19 @@ impl Sessions {
                 Err(error) => tracing::debug!(%error, "upgrade failed"),
             }
         };
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
+        self.own(async move {
             match closing {
                 Some(Closing(closing)) => drop(closing.run_until_cancelled_owned(run).await),
                 None => run.await,
             }
         });
         Ok(())
+    }
+
+    /// Runs a task that belongs to a connection.
+    pub(crate) fn own(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
     }
 }
