@@ -3,8 +3,10 @@
 //!
 //! [`store_testkit!`](crate::store_testkit) makes a `#[tokio::test]` of each:
 //!
-//! ```ignore
-//! orchestrion::store_testkit!(async { Arc::new(MyStore::open().await) as Arc<dyn Store> });
+//! ```
+//! use std::sync::Arc;
+//! use orchestrion::store::{MemoryStore, Store};
+//! orchestrion::store_testkit!(async { Arc::new(MemoryStore::default()) as Arc<dyn Store> });
 //! ```
 
 pub mod concurrency;
