@@ -23,3 +23,6 @@ mod volume;
 
 pub use agent::Agent;
 pub use config::{AgentConfig, KUBELET_VERSION};
+
+#[cfg(test)]
+mod tests;

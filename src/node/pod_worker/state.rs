@@ -64,9 +64,6 @@ impl Instances {
         let mut found = found.into_iter().rev();
         match found.next() {
             Some(last) => {
-                if self.last.as_ref().is_some_and(|known| known.id != last.id) {
-                    (self.hooked, self.started, self.ready, self.condemned) = Default::default();
-                }
                 self.attempts = self.attempts.max(last.attempt + 1);
                 self.before = found.next().or(self.before.take());
                 self.last = Some(last);

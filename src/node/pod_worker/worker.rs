@@ -303,6 +303,7 @@ impl Worker {
                 let mut state = self.state();
                 let sandbox = state.sandbox.clone()?;
                 let instances = state.containers.entry(name.clone()).or_default();
+                (instances.hooked, instances.started, instances.ready, instances.condemned) = Default::default();
                 let (attempt, ended) = (instances.attempts, instances.exit().map(|exit| exit.finished_at));
                 drop(state);
                 if let Some(ended) = ended {
