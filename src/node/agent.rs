@@ -201,6 +201,9 @@ async fn run(workers: Arc<Workers>) {
         clock.sleep(RETRY).await;
     };
     machine.events.normal(&*node, "Starting", "Starting kubelet.");
+    for state in ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady"] {
+        machine.events.normal(&*node, state, format!("Node {} status is now: {state}", machine.config.name));
+    }
     let mut node = Arc::clone(machine.node.get_or_init(|| node));
     if let Ok(found) = machine.runtime.sandboxes().await {
         *workers.found.lock().unwrap_or_else(PoisonError::into_inner) = found;

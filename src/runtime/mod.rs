@@ -81,6 +81,9 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// Removes a sandbox and its containers, running or not.
     async fn remove_sandbox(&self, id: &SandboxId) -> Result<()>;
 
+    /// A sandbox's state.
+    async fn sandbox_status(&self, id: &SandboxId) -> Result<SandboxStatus>;
+
     /// All sandboxes, also stopped ones, oldest first.
     async fn sandboxes(&self) -> Result<Vec<SandboxStatus>>;
 

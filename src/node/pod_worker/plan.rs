@@ -96,6 +96,10 @@ pub(super) fn plan(state: &PodState, backoff: &Backoff, now: Timestamp) -> Plan 
             if let Some(condemned) = &instances.condemned {
                 return plan.act(Action::Kill(container.name.clone(), condemned.clone()));
             }
+            if role != Role::Ephemeral && has_changed(instances, &container) {
+                let message = format!("Container {} definition changed, will be restarted", container.name);
+                return plan.act(Action::Kill(container.name.clone(), Condemned { message, grace: None }));
+            }
             match role {
                 Role::Init => return plan,
                 Role::Sidecar if !initialized && !instances.started => return plan,
@@ -131,7 +135,7 @@ fn next_start(
         return Next::Later;
     }
     let Some(exit) = instances.exit() else { return Next::Now };
-    if !restarts(state.spec(), role, container, exit.code) {
+    if !restarts(state.spec(), role, container, exit.code) && !has_changed(instances, container) {
         return Next::Never;
     }
     let Some((until, pause)) = backoff.until(&backoff_key(&container.name), exit.finished_at, now) else {
@@ -152,8 +156,10 @@ fn next_start(
 fn has_ended(state: &PodState) -> bool {
     let spec = state.spec();
     let is_over = |role: Role, container: &Container| {
-        let exit = state.instances(&container.name).and_then(Instances::exit);
-        exit.is_some_and(|exit| !restarts(spec, role, container, exit.code))
+        state.instances(&container.name).is_some_and(|instances| {
+            let exit = instances.exit();
+            exit.is_some_and(|exit| !restarts(spec, role, container, exit.code)) && !has_changed(instances, container)
+        })
     };
     let failed_init = !state.is_initialized()
         && containers(spec).any(|(role, container)| {
@@ -161,6 +167,11 @@ fn has_ended(state: &PodState) -> bool {
             role == Role::Init && exit.is_some_and(|exit| exit.code != 0) && is_over(role, &container)
         });
     failed_init || spec.containers.iter().all(|container| is_over(Role::Main, container))
+}
+
+/// Whether the container is of another image than its pod now wants: it is replaced, whatever its restart policy.
+fn has_changed(instances: &Instances, container: &Container) -> bool {
+    instances.last.as_ref().is_some_and(|last| container.image.as_ref().is_some_and(|image| *image != last.image))
 }
 
 /// How long the pod's containers may take to end.

@@ -202,8 +202,9 @@ impl Worker {
             return None;
         };
         let runtime = &self.machine.runtime;
-        let sandbox = match runtime.sandboxes().await {
-            Ok(all) => all.into_iter().find(|sandbox| sandbox.id == known.id),
+        let sandbox = match runtime.sandbox_status(&known.id).await {
+            Ok(sandbox) => Some(sandbox),
+            Err(error) if error.is_not_found() => None,
             Err(_) => Some(known), // as it was: the next event asks again
         };
         let found = match &sandbox {

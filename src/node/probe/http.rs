@@ -88,11 +88,11 @@ pub(in crate::node) async fn get(
     let url = url(sandbox, action, port);
     let failed = |why: String| GetError { url: url.clone(), why };
     let uri: Uri = url.parse().map_err(|error| failed(format!("{error}")))?;
+    let host = action.host.as_deref();
+    let mut stream = dial(machine, sandbox, host, port).await.map_err(|error| failed(error.to_string()))?;
     if action.scheme.as_deref() == Some("HTTPS") {
-        return Err(failed("http: server gave HTTP response to HTTPS client".to_owned()));
+        stream = secure(stream, uri.host().unwrap_or_default()).await.map_err(failed)?;
     }
-    let stream =
-        dial(machine, sandbox, action.host.as_deref(), port).await.map_err(|error| failed(error.to_string()))?;
     let headers = action.http_headers.iter().flatten();
     let own_host = headers.clone().find(|header| header.name.eq_ignore_ascii_case("host"));
     let mut request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
@@ -123,6 +123,14 @@ pub(in crate::node) async fn get(
         // The connection also ends when the exchange is over, in which case that comes first.
         Err(error) = connection => Err(failed(go_error(&error))),
     }
+}
+
+#[cfg(feature = "http")]
+use super::tls::connect as secure;
+
+#[cfg(not(feature = "http"))]
+async fn secure(_: PodStream, _: &str) -> Result<PodStream, String> {
+    Err("TLS needs the feature `http`".to_owned())
 }
 
 fn go_error(error: &hyper::Error) -> String {

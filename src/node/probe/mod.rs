@@ -5,6 +5,8 @@ mod grpc;
 pub(super) mod http;
 mod table;
 mod tcp;
+#[cfg(feature = "http")]
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -150,6 +150,12 @@ impl Runtime for MemoryRuntime {
         Ok(())
     }
 
+    async fn sandbox_status(&self, id: &SandboxId) -> Result<SandboxStatus> {
+        let tables = self.tables();
+        let sandbox = tables.sandboxes.get(id).map(|sandbox| sandbox.status.clone());
+        sandbox.ok_or_else(|| not_found("sandbox", id.as_str()))
+    }
+
     async fn sandboxes(&self) -> Result<Vec<SandboxStatus>> {
         let tables = self.tables();
         let mut sandboxes: Vec<_> = tables.sandboxes.values().collect();

@@ -223,3 +223,8 @@ async fn dropping_the_runtime_ends_its_containers() {
     drop(runtime);
     assert!(gone.recv().await.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_runtime_keeps_every_promise_of_the_kit() {
+    crate::runtime::testkit::all(|| Box::new(simulated()), "busybox").await;
+}

@@ -1,1 +1,120 @@
-//! What every [`Runtime`](super::Runtime) must do, as functions to call from the tests of one.
+//! What every [`Runtime`](super::Runtime) must do, as functions to call from the tests of one. Each takes a fresh
+//! runtime and the name of an image that has `sh`, `cat`, `echo` and `sleep` (any busybox), and panics where a promise
+//! is broken.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+//! use orchestrion::runtime::{memory::MemoryRuntime, testkit};
+//! # use orchestrion::runtime::memory::{MemoryConfig, Network, Registry, SimulatedNetwork};
+//! # fn my_runtime() -> MemoryRuntime {
+//! #     MemoryRuntime::new(MemoryConfig {
+//! #         node: "node-1".into(),
+//! #         network: Network::simulated([10, 244, 0, 0].into(), SimulatedNetwork::default()),
+//! #         registry: Registry::default(),
+//! #         clock: orchestrion::clock::Clock::system(),
+//! #         random: orchestrion::random::Random::seeded(1),
+//! #     })
+//! # }
+//! testkit::all(|| Box::new(my_runtime()), "busybox").await;
+//! # });
+//! ```
+
+mod event;
+mod image;
+mod lifecycle;
+mod stream;
+
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use super::{ContainerConfig, ContainerId, ContainerState, Exit, Runtime, SandboxConfig, SandboxStatus};
+use crate::api::{LogOptions, Output};
+
+pub use event::{events_tell_of_beginning_and_end, every_reader_gets_every_event};
+pub use image::{an_image_is_there_once_it_is_fetched, nonsense_is_no_image};
+pub use lifecycle::{
+    a_container_ends_with_its_program, a_container_has_its_environment, a_stopped_container_has_ended,
+    removing_a_sandbox_removes_its_containers, sandboxes_have_addresses_of_their_own, what_is_gone_is_told,
+};
+pub use stream::{
+    a_missing_program_is_told, a_program_reads_what_is_typed, a_program_runs_beside_the_main_one, logs_are_kept,
+};
+
+/// Runs every function of the kit, each with a runtime of its own.
+pub async fn all(runtime: impl Fn() -> Box<dyn Runtime>, image: &str) {
+    a_container_ends_with_its_program(&*runtime(), image).await;
+    a_container_has_its_environment(&*runtime(), image).await;
+    a_stopped_container_has_ended(&*runtime(), image).await;
+    removing_a_sandbox_removes_its_containers(&*runtime(), image).await;
+    sandboxes_have_addresses_of_their_own(&*runtime()).await;
+    what_is_gone_is_told(&*runtime()).await;
+    an_image_is_there_once_it_is_fetched(&*runtime(), image).await;
+    nonsense_is_no_image(&*runtime()).await;
+    logs_are_kept(&*runtime(), image).await;
+    a_program_runs_beside_the_main_one(&*runtime(), image).await;
+    a_program_reads_what_is_typed(&*runtime(), image).await;
+    a_missing_program_is_told(&*runtime(), image).await;
+    events_tell_of_beginning_and_end(&*runtime(), image).await;
+    every_reader_gets_every_event(&*runtime(), image).await;
+}
+
+/// A pod's sandbox.
+async fn sandbox(runtime: &dyn Runtime, name: &str) -> SandboxStatus {
+    let config = SandboxConfig {
+        name: name.to_owned(),
+        namespace: "default".to_owned(),
+        uid: format!("{name}-uid"),
+        hostname: name.to_owned(),
+        ..SandboxConfig::default()
+    };
+    runtime.run_sandbox(&config).await.expect("a sandbox")
+}
+
+/// A container that runs a shell script.
+fn script(image: &str, script: &str) -> ContainerConfig {
+    ContainerConfig {
+        name: "main".to_owned(),
+        image: image.to_owned(),
+        command: ["sh", "-c", script].map(str::to_owned).into(),
+        env: vec![("COLOR".to_owned(), "blue".to_owned())],
+        ..ContainerConfig::default()
+    }
+}
+
+async fn start(runtime: &dyn Runtime, sandbox: &SandboxStatus, config: &ContainerConfig) -> ContainerId {
+    runtime.pull_image(&config.image, &[]).await.expect("the image");
+    let id = runtime.create_container(&sandbox.id, config).await.expect("a container");
+    let status = runtime.container_status(&id).await.expect("its status");
+    assert_eq!(status.state, ContainerState::Created, "a container is made before it is started");
+    runtime.start_container(&id).await.expect("its start");
+    id
+}
+
+/// Waits for a container's end.
+async fn end(runtime: &dyn Runtime, id: &ContainerId) -> Exit {
+    let mut events = runtime.events();
+    loop {
+        let status = runtime.container_status(id).await.expect("its status");
+        if let ContainerState::Exited(exit) = status.state {
+            return exit;
+        }
+        let event = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
+        assert!(matches!(event, Ok(Some(_))), "no event tells of the container's end");
+    }
+}
+
+async fn logs(runtime: &dyn Runtime, id: &ContainerId, options: &LogOptions) -> String {
+    let pieces: Vec<_> = runtime.logs(id, options).await.expect("logs").collect().await;
+    let bytes: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.expect("a piece of the log").to_vec()).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The text of a session's output.
+async fn text(output: &mut tokio::sync::mpsc::Receiver<(Output, bytes::Bytes)>) -> String {
+    let mut text = Vec::new();
+    while let Some((_, bytes)) = output.recv().await {
+        text.extend_from_slice(&bytes);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
