@@ -5,16 +5,24 @@
 //! behind HTTPS.
 
 mod api;
+mod apply;
 mod event;
 mod informer;
+mod intercept;
 #[cfg(feature = "http")]
 pub mod remote;
+mod rollout;
+mod wait;
 
 use std::sync::Arc;
 
 pub use self::api::{Api, DynamicApi, TypedEvent, TypedList};
+pub use self::apply::{Applied, ApplyError};
 pub use self::event::{EventRecorder, EventType, reference};
 pub use self::informer::{Change, Followed, Informer, Informers, ObjectRef, Subscription};
+pub use self::intercept::{Fault, Intercept};
+pub use self::rollout::RolloutStatus;
+pub use self::wait::WaitError;
 use crate::api::{ApiType, Backend, Call, Kind, User};
 use crate::clock::Clock;
 use crate::random::Random;

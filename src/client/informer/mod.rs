@@ -118,6 +118,24 @@ impl<K: ApiType> Informer<K> {
         let _ = self.shared.seen.subscribe().wait_for(|seen| seen.is_some_and(|seen| seen >= revision)).await;
     }
 
+    /// Waits until `condition` holds of all objects there are, and gives those.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the wait and nothing else.
+    pub async fn until(&self, condition: impl Fn(&[Arc<K>]) -> bool) -> Vec<Arc<K>> {
+        let mut seen = self.shared.seen.subscribe();
+        loop {
+            if seen.borrow_and_update().is_some() {
+                let objects = self.list();
+                if condition(&objects) {
+                    return objects;
+                }
+            }
+            // The sender lives in `shared`, so the channel cannot close.
+            let _ = seen.changed().await;
+        }
+    }
+
     /// The object of that name; `namespace` is empty for cluster-scoped kinds.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         self.find(&ObjectRef::new(namespace, name))

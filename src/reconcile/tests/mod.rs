@@ -1,6 +1,7 @@
 //! Controllers over a real server, in virtual time.
 
 mod cleanup;
+mod nodes;
 mod rollout;
 
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use crate::random::Random;
 use crate::server::Server;
 use crate::store::MemoryStore;
 
+/// Controllers that need nodes which report.
+const NODES: &[&str] = &["node-lifecycle-controller", "pod-garbage-collector-controller", "taint-eviction-controller"];
+
 /// A server, controllers, and a stand-in for scheduler and node agents.
 pub(super) struct World {
     pub(super) client: Client,
@@ -28,7 +32,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn new() -> Self {
-        Self::with(|_| true).await
+        Self::with(|name| !NODES.contains(&name)).await
     }
 
     pub(super) async fn with(wanted: impl Fn(&str) -> bool) -> Self {
