@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pipeline::Inner;
-use crate::api::{ApiError, Draft, Kind, Object, Target};
+use crate::api::{ApiError, Draft, FieldErrors, Kind, Object, Target};
 
 impl Inner {
     /// The kind in its stored version.
@@ -18,6 +18,28 @@ impl Inner {
     /// The target in its stored version.
     pub(super) fn stored_target(&self, target: &Target) -> Result<Target, ApiError> {
         Ok(Target { kind: self.stored_kind(&target.kind)?, ..target.clone() })
+    }
+
+    /// What the version spoken demands, where it is not the stored one: whose own strategy checks the rest.
+    pub(super) fn check_spoken(&self, target: &Target, draft: &Draft, old: Option<&Object>) -> Result<(), ApiError> {
+        let kind = draft.kind();
+        if kind.conversion.is_none() {
+            return Ok(());
+        }
+        let (mut draft, around, mut errors) = (draft.clone(), self.surroundings(), FieldErrors::new());
+        if kind.namespaced {
+            draft.meta_mut().namespace.get_or_insert_with(|| target.namespace.clone());
+        }
+        kind.strategy().default(draft.body_mut());
+        match old {
+            None => kind.strategy().validate(draft.body(), &around, &mut errors),
+            Some(old) => {
+                let old = from_stored(kind, old.clone())?;
+                kind.strategy().validate_update(draft.body(), old.body(), &around, &mut errors);
+            }
+        }
+        let name = draft.meta().name.as_deref().unwrap_or_default();
+        if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(&kind.group_kind(), name, &errors)) }
     }
 
     /// A draft in its stored version.

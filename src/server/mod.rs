@@ -15,6 +15,7 @@ mod error;
 pub mod http;
 pub mod patch;
 mod pipeline;
+mod review;
 mod selection;
 mod subresource;
 mod verbs;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::authz::{Attributes, Verdict};
+use self::authz::{Access, Attributes, Verdict};
 pub use self::config::ServerBuilder;
 use self::pipeline::Inner;
 pub use self::subresource::{IssuedToken, TokenIssuer, TokenRequestContext};
@@ -88,9 +89,16 @@ impl fmt::Debug for Server {
 impl Inner {
     /// What every call begins with: whether the kind knows the verb, and whether the caller may.
     async fn enter(&self, call: &Call, verb: &str, target: &Target) -> Result<(), ApiError> {
-        let attributes = Attributes { user: &call.user, verb, target };
-        if let Verdict::Deny(why) = self.authorizer.authorize(&attributes).await {
-            return Err(authz::refusal(&attributes, &why));
+        let resource = target.kind.resource();
+        let access = Access::Resource {
+            group: resource.group(),
+            resource: resource.resource(),
+            subresource: &target.subresource,
+            namespace: &target.namespace,
+            name: &target.name,
+        };
+        if let Verdict::Deny(why) = self.authorizer.authorize(&Attributes { user: &call.user, verb, access }).await {
+            return Err(authz::refusal(&call.user, verb, target, &why));
         }
         let known = match target.subresource.as_str() {
             "" => target.kind.verbs.contains(&verb),

@@ -11,10 +11,30 @@ use crate::api::{ApiError, GroupResource, Target, User};
 pub struct Attributes<'a> {
     /// Who.
     pub user: &'a User,
-    /// The verb: `get`, `list`, `watch`, `create`, …
+    /// The verb: `get`, `list`, `watch`, `create`, …; of paths the HTTP method in lower case.
     pub verb: &'a str,
     /// With what.
-    pub target: &'a Target,
+    pub access: Access<'a>,
+}
+
+/// With what somebody wants to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access<'a> {
+    /// Objects.
+    Resource {
+        /// The API group; empty for the core group.
+        group: &'a str,
+        /// The plural.
+        resource: &'a str,
+        /// The subresource; empty for the object itself.
+        subresource: &'a str,
+        /// The namespace; empty for all of them, and for what is in none.
+        namespace: &'a str,
+        /// The name; empty for all of them.
+        name: &'a str,
+    },
+    /// A path that is no resource.
+    Path(&'a str),
 }
 
 /// What an [`Authorizer`] says.
@@ -47,14 +67,27 @@ impl Authorizer for AllowAll {
     }
 }
 
-/// The group `system:masters` may do everything, nobody else anything.
+/// The group `system:masters` may do everything; whoever is authenticated may ask about himself (upstream's
+/// `system:basic-user`) and look at what the server is and serves (`system:discovery`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Masters;
+
+const OWN_REVIEWS: &[&str] = &["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"];
+const DISCOVERY: &[&str] = &["/api", "/apis", "/healthz", "/livez", "/openapi", "/readyz", "/version"];
 
 #[async_trait]
 impl Authorizer for Masters {
     async fn authorize(&self, attributes: &Attributes<'_>) -> Verdict {
-        match attributes.user.groups.iter().any(|group| group == "system:masters") {
+        let member = |group: &str| attributes.user.groups.iter().any(|of| of == group);
+        let basic = match attributes.access {
+            Access::Resource { resource, .. } => attributes.verb == "create" && OWN_REVIEWS.contains(&resource),
+            Access::Path(path) => {
+                let below =
+                    |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+                matches!(attributes.verb, "get" | "head") && DISCOVERY.iter().any(below)
+            }
+        };
+        match member("system:masters") || (basic && member("system:authenticated")) {
             true => Verdict::Allow,
             false => Verdict::Deny(String::new()),
         }
@@ -62,8 +95,7 @@ impl Authorizer for Masters {
 }
 
 /// What is answered to who may not.
-pub(super) fn refusal(attributes: &Attributes<'_>, why: &str) -> ApiError {
-    let Attributes { user, verb, target } = attributes;
+pub(super) fn refusal(user: &User, verb: &str, target: &Target, why: &str) -> ApiError {
     let resource = target.kind.resource();
     let group = resource.group();
     let plural = match target.subresource.as_str() {

@@ -24,9 +24,10 @@ pub(super) fn part(target: &Target) -> Option<Part<'_>> {
     }
 }
 
-/// What is done by posting to a subresource.
+/// What is done by posting.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Post {
+    Review,
     Binding,
     Eviction,
     Token,
@@ -40,9 +41,13 @@ const POSTS: &[(&str, &str, &str, Post)] = &[
     ("", "serviceaccounts", "token", Post::Token),
 ];
 
-/// What posting to a target does, where it does not create an object.
+/// What posting to a target does, where it does not create an object: kinds that can be created and not read are
+/// questions.
 pub(super) fn post(target: &Target) -> Option<Post> {
     let resource = target.kind.stored();
+    if target.kind.verbs == ["create"] && target.subresource.is_empty() && resource.resource() != "bindings" {
+        return Some(Post::Review);
+    }
     let wanted = (resource.group(), resource.resource(), target.subresource.as_str());
     POSTS.iter().find(|(group, plural, sub, _)| wanted == (*group, *plural, *sub)).map(|row| row.3)
 }
@@ -57,6 +62,7 @@ impl Inner {
         options: &WriteOptions,
     ) -> Result<Object, ApiError> {
         match post {
+            Post::Review => self.answer(call, draft).await,
             Post::Binding => self.bind(call, target, draft, options).await,
             Post::Eviction => self.evict(call, target, draft, options).await,
             Post::Token => self.issue_token(call, target, draft, options).await,

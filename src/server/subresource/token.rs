@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::field::Path;
-use crate::api::{ApiError, Call, Draft, FieldErrors, GroupResource, Object, Operation, Target, WriteOptions};
+use crate::api::{ApiError, Call, Draft, FieldErrors, GroupResource, Object, Operation, Target, User, WriteOptions};
 use crate::server::pipeline::Inner;
 
 /// What a token is to say.
@@ -50,6 +50,12 @@ pub trait TokenIssuer: Debug + Send + Sync {
     /// # Errors
     /// Where it cannot be signed.
     async fn issue(&self, request: &TokenRequestContext<'_>) -> Result<IssuedToken, ApiError>;
+
+    /// Whose token that is, where it is good for one of these audiences (any, where there are none). Issuers that
+    /// cannot tell know nobody.
+    async fn identify(&self, _token: &str, _audiences: &[String]) -> Option<User> {
+        None
+    }
 }
 
 const SHORTEST: i64 = 600;

@@ -124,3 +124,44 @@ async fn nobody_but_an_administrator_may_anything() {
         )
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_version_of_a_kind_is_another_view_of_the_same_object() {
+    use k8s_openapi::api::{core::v1 as core, events::v1 as events};
+    let fixture = Fixture::start().await;
+    let event = json!({
+        "metadata": {"name": "e"}, "eventTime": "2026-01-01T00:00:00.000000Z", "type": "Normal", "reason": "Started",
+        "action": "Start", "note": "it runs", "reportingController": "example.com/test", "reportingInstance": "test-0",
+        "regarding": {"kind": "Pod", "name": "web-0", "namespace": "default"},
+    });
+    let created = value(&fixture.create::<events::Event>("default", event.clone()).await.unwrap());
+    assert_eq!((&created["note"], &created["apiVersion"]), (&json!("it runs"), &json!("events.k8s.io/v1")));
+    let stored = value(&fixture.get::<core::Event>("default", "e").await.unwrap());
+    assert_eq!((&stored["message"], &stored["apiVersion"]), (&json!("it runs"), &json!("v1")));
+    for (field, found) in [("regarding.name=web-0", 1), ("regarding.name=web-1", 0)] {
+        let options = crate::api::ListOptions { fields: field.parse().unwrap(), ..Default::default() };
+        assert_eq!(fixture.list::<events::Event>("default", &options).await.unwrap().items.len(), found, "{field}");
+    }
+    let mut without = event;
+    without["eventTime"] = serde_json::Value::Null;
+    assert_eq!(
+        said(fixture.create::<events::Event>("default", without).await).2,
+        "Event.events.k8s.io \"e\" is invalid: eventTime: Required value"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn reviews_are_answered_and_not_kept() {
+    use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+    use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SubjectAccessReview};
+    let fixture = Fixture::start().await;
+    let me = value(&fixture.create::<SelfSubjectReview>("", json!({})).await.unwrap());
+    assert_eq!(me["status"]["userInfo"]["username"], "kubernetes-admin");
+    let pods = json!({"verb": "delete", "resource": "pods", "namespace": "default"});
+    let mine = json!({"spec": {"resourceAttributes": pods}});
+    let mine = value(&fixture.create::<SelfSubjectAccessReview>("", mine).await.unwrap());
+    assert_eq!(mine["status"]["allowed"], true);
+    let janes = json!({"spec": {"user": "jane", "resourceAttributes": pods}});
+    let janes = value(&fixture.create::<SubjectAccessReview>("", janes).await.unwrap());
+    assert_eq!(janes["status"]["allowed"], false);
+}

@@ -21,6 +21,7 @@ impl Inner {
         }
         expect_kind(&draft, target)?;
         let stored = self.stored_target(&Target { name: String::new(), ..target.clone() })?;
+        self.check_spoken(target, &draft, None)?;
         let mut draft = self.to_stored(draft)?;
         if !target.name.is_empty() && draft.meta().name.is_none() {
             draft.meta_mut().name = Some(target.name.clone());

@@ -10,7 +10,7 @@ use crate::api::{
 };
 use crate::server::convert::from_stored;
 use crate::server::patch;
-use crate::server::pipeline::{Inner, Pipeline};
+use crate::server::pipeline::{Inner, Part, Pipeline};
 use crate::server::subresource::{self, scale};
 
 impl Inner {
@@ -35,7 +35,11 @@ impl Inner {
         let stored = self.stored_target(target)?;
         let mut propose = |old: &Object| {
             let current = from_stored(&target.kind, old.clone())?;
-            self.to_stored(patched(&target.kind, &current, patch, options.field_validation, call)?)
+            let new = patched(&target.kind, &current, patch, options.field_validation, call)?;
+            if part == Part::Main {
+                self.check_spoken(target, &new, Some(old))?;
+            }
+            self.to_stored(new)
         };
         let updated = Pipeline::new(self, call, &stored, options.dry_run).update(part, &mut propose).await?;
         from_stored(&target.kind, updated)

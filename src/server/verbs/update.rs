@@ -3,7 +3,7 @@
 use super::create::expect_kind;
 use crate::api::{ApiError, Call, Draft, Object, Target, WriteOptions};
 use crate::server::convert::from_stored;
-use crate::server::pipeline::{Inner, Pipeline, check_uid, wipe_version};
+use crate::server::pipeline::{Inner, Part, Pipeline, check_uid, wipe_version};
 use crate::server::subresource::{self, scale};
 
 impl Inner {
@@ -20,15 +20,18 @@ impl Inner {
         let part = subresource::part(target).ok_or_else(crate::server::error::no_such_resource)?;
         expect_kind(&draft, target)?;
         let stored = self.stored_target(target)?;
-        let draft = self.to_stored(draft)?;
         let pipeline = Pipeline::new(self, call, &stored, options.dry_run);
         let mut propose = |old: &Object| {
             check_uid(&target.kind, draft.meta().uid.as_deref(), old)?;
-            Ok(draft.clone())
+            if part == Part::Main {
+                self.check_spoken(target, &draft, Some(old))?;
+            }
+            self.to_stored(draft.clone())
         };
         let updated = match pipeline.update(part, &mut propose).await {
             Err(error) if error.is_not_found() && self.may_create(&stored, &error).await? => {
-                let mut draft = draft.clone();
+                self.check_spoken(target, &draft, None)?;
+                let mut draft = self.to_stored(draft)?;
                 wipe_version(&mut draft, &target.name)?;
                 pipeline.create(draft).await?
             }
