@@ -50,10 +50,6 @@ impl Strategy for JobStrategy {
         job.status.get_or_insert_default();
     }
 
-    fn propagation(&self) -> Option<Propagation> {
-        Some(Propagation::Orphan)
-    }
-
     fn prepare_create(&self, job: &mut Job, _: &Surroundings) {
         generate_selector(job);
         job.status = Some(JobStatus::default());
