@@ -64,8 +64,14 @@ pub trait Strategy: Debug + Send + Sync + 'static {
     fn prepare_update(&self, _new: &mut Self::Object, _old: &Self::Object, _around: &Surroundings) {}
 
     /// Restores what an update of the status subresource may not change (everything but the status).
-    /// Metadata is taken from the old object by the server.
+    /// Metadata is taken from the old object by the server, unless [`Strategy::status_carries_metadata`].
     fn prepare_status(&self, _new: &mut Self::Object, _old: &Self::Object, _around: &Surroundings) {}
+
+    /// Whether an update of the status may change labels, annotations and the like too: with the older kinds of
+    /// upstream it may, and controllers and nodes count on it (the revision of a Deployment is written so).
+    fn status_carries_metadata(&self) -> bool {
+        false
+    }
 
     /// Restores what an update of the subresource `name` may not change, where its body is the object itself
     /// and it is not the status: `pods/ephemeralcontainers`, `pods/resize`, `namespaces/finalize`. Metadata as
@@ -211,6 +217,7 @@ pub trait AnyStrategy: Debug + Send + Sync {
     fn prepare_create(&self, object: &mut dyn Body, around: &Surroundings);
     fn prepare_update(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
     fn prepare_status(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
+    fn status_carries_metadata(&self) -> bool;
     fn prepare_subresource(&self, name: &str, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
     fn validate_subresource(
         &self,
@@ -270,6 +277,9 @@ impl<S: Strategy> AnyStrategy for Erased<S> {
     }
     fn prepare_status(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings) {
         self.0.prepare_status(Self::cast_mut(new), Self::cast(old), around);
+    }
+    fn status_carries_metadata(&self) -> bool {
+        self.0.status_carries_metadata()
     }
     fn prepare_subresource(&self, name: &str, new: &mut dyn Body, old: &dyn Body, around: &Surroundings) {
         self.0.prepare_subresource(name, Self::cast_mut(new), Self::cast(old), around);

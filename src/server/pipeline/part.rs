@@ -16,12 +16,17 @@ pub(in crate::server) enum Part<'a> {
 impl Part<'_> {
     /// Restores everything else.
     pub(super) fn prepare(self, new: &mut Draft, old: &Object, around: &Surroundings) {
-        if self != Self::Main {
+        let kind = new.kind().clone();
+        let whole = match self {
+            Self::Main => true,
+            Self::Status => kind.strategy().status_carries_metadata(),
+            Self::Sub(_) => false,
+        };
+        if !whole {
             let version = new.meta_mut().resource_version.take();
             *new.meta_mut() = old.meta().clone();
             new.meta_mut().resource_version = version;
         }
-        let kind = new.kind().clone();
         let (strategy, new, old) = (kind.strategy(), new.body_mut(), old.body());
         match self {
             Self::Main => strategy.prepare_update(new, old, around),

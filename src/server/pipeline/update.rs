@@ -56,7 +56,7 @@ impl Pipeline<'_> {
         meta::one_owner_each(new.meta_mut(), self.call, true);
         meta::keep(new.meta_mut(), old.meta());
         part.prepare(&mut new, old, &around);
-        if strategy.generation_changes(new.body(), old.body()) == Some(true) {
+        if part != Part::Status && strategy.generation_changes(new.body(), old.body()) == Some(true) {
             let metadata = new.meta_mut();
             metadata.generation = Some(metadata.generation.unwrap_or(0) + 1);
         }

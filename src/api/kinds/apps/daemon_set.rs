@@ -47,6 +47,10 @@ impl Strategy for DaemonSetStrategy {
         set_template_generation(new, if template(new) == template(old) { generation } else { generation + 1 });
     }
 
+    fn status_carries_metadata(&self) -> bool {
+        true
+    }
+
     fn prepare_status(&self, new: &mut DaemonSet, old: &DaemonSet, _: &Surroundings) {
         new.spec.clone_from(&old.spec);
     }

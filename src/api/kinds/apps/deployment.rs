@@ -7,7 +7,6 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::api::field::{FieldErrors, Path};
 use crate::api::kinds::core::pod::text;
 use crate::api::kinds::core::pod_template::{self, container_cells, container_columns, default_template};
-use crate::api::kinds::separate_status::separate_status;
 use crate::api::rules::{given, immutable, json, label, not_negative, share};
 use crate::api::{Cell, Column, Kind, ScaleView, Strategy, Subresource, Surroundings};
 
@@ -35,7 +34,22 @@ impl Strategy for DeploymentStrategy {
         object.status.get_or_insert_default();
     }
 
-    separate_status!();
+    fn status_carries_metadata(&self) -> bool {
+        true
+    }
+
+    fn prepare_create(&self, object: &mut Deployment, _: &Surroundings) {
+        object.status = Some(DeploymentStatus::default());
+    }
+
+    fn prepare_update(&self, new: &mut Deployment, old: &Deployment, _: &Surroundings) {
+        new.status.clone_from(&old.status);
+    }
+
+    fn prepare_status(&self, new: &mut Deployment, old: &Deployment, _: &Surroundings) {
+        new.spec.clone_from(&old.spec);
+        new.metadata.labels.clone_from(&old.metadata.labels);
+    }
 
     /// Annotations count too: they go on to the ReplicaSets.
     fn generation_changes(&self, new: &Deployment, old: &Deployment) -> Option<bool> {

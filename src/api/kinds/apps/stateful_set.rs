@@ -41,6 +41,10 @@ impl Strategy for StatefulSetStrategy {
         object.status.get_or_insert_default();
     }
 
+    fn status_carries_metadata(&self) -> bool {
+        true
+    }
+
     separate_status!();
     spec_generation!();
 

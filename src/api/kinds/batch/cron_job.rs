@@ -32,6 +32,10 @@ impl Strategy for CronJobStrategy {
         object.status.get_or_insert_default();
     }
 
+    fn status_carries_metadata(&self) -> bool {
+        true
+    }
+
     separate_status!();
     spec_generation!();
 

@@ -59,6 +59,10 @@ impl Strategy for JobStrategy {
         new.status.clone_from(&old.status);
     }
 
+    fn status_carries_metadata(&self) -> bool {
+        true
+    }
+
     fn prepare_status(&self, new: &mut Job, old: &Job, _: &Surroundings) {
         new.spec.clone_from(&old.spec);
     }

@@ -39,6 +39,10 @@ impl Strategy for NodeStrategy {
         new.status.clone_from(&old.status);
     }
 
+    fn status_carries_metadata(&self) -> bool {
+        true
+    }
+
     fn prepare_status(&self, new: &mut Node, old: &Node, _: &Surroundings) {
         new.spec.clone_from(&old.spec);
     }

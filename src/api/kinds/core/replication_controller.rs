@@ -40,6 +40,10 @@ impl Strategy for ReplicationControllerStrategy {
         Some(Propagation::Orphan)
     }
 
+    fn status_carries_metadata(&self) -> bool {
+        true
+    }
+
     separate_status!();
     spec_generation!();
 

@@ -104,7 +104,8 @@ impl Rollout<'_> {
         Ok(set)
     }
 
-    /// Gives the Deployment the revision of its new ReplicaSet.
+    /// Gives the Deployment the revision of its new ReplicaSet: with its status, as upstream does, which is no new
+    /// generation of it.
     async fn set_revision(&mut self, revision: i64) -> Result<(), ApiError> {
         let revision = revision.to_string();
         let annotations = self.deployment.metadata.annotations.as_ref();
@@ -112,7 +113,8 @@ impl Rollout<'_> {
             return Ok(());
         }
         let patch = Patch::Merge(json!({ "metadata": { "annotations": { revision::REVISION: revision } } }));
-        self.deployment = self.ctx.client().api::<Deployment>(self.namespace()).patch(self.name(), patch).await?;
+        self.deployment =
+            self.ctx.client().api::<Deployment>(self.namespace()).patch_status(self.name(), patch).await?;
         Ok(())
     }
 

@@ -56,8 +56,13 @@ impl Strategy for PodStrategy {
         new.status.clone_from(&old.status);
     }
 
+    fn status_carries_metadata(&self) -> bool {
+        true
+    }
+
     fn prepare_status(&self, new: &mut Pod, old: &Pod, _: &Surroundings) {
         new.spec.clone_from(&old.spec);
+        new.metadata.owner_references.clone_from(&old.metadata.owner_references);
         let status = new.status.get_or_insert_default();
         let kept = old.status.clone().unwrap_or_default();
         if status.qos_class.as_deref().is_none_or(str::is_empty) {
