@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, KeyToPath, PersistentVolumeClaim, Pod, ServiceAccountTokenProjection, Volume,
-    VolumeProjection,
+    DownwardAPIVolumeFile, KeyToPath, PersistentVolumeClaim, Pod, Volume, VolumeProjection,
 };
 
 use crate::node::env::{ConfigError, Sources};
@@ -49,7 +47,7 @@ pub(super) async fn set_up(
     } else if let Some(projected) = &volume.projected {
         let mut files = Files::new();
         for source in projected.sources.iter().flatten() {
-            files.extend(projection(machine, pod, source, projected.default_mode, &mut sources).await?);
+            files.extend(projection(machine, pod, source, projected.default_mode, &mut sources, &tree).await?);
         }
         files
     } else {
@@ -67,6 +65,7 @@ async fn projection(
     source: &VolumeProjection,
     mode: Option<i32>,
     sources: &mut Sources,
+    before: &FileTree,
 ) -> Result<Files, ConfigError> {
     if let Some(map) = &source.config_map {
         let optional = map.optional == Some(true);
@@ -82,8 +81,8 @@ async fn projection(
         return downward_files(machine, pod, downward.items.as_deref().unwrap_or_default(), mode);
     }
     if let Some(wanted) = &source.service_account_token {
-        let token = service_account_token(machine, pod, wanted);
-        return Ok([(wanted.path.clone(), file(token.into_bytes(), mode))].into());
+        let token = super::token::token(machine, pod, wanted, before.read(&wanted.path)).await?;
+        return Ok([(wanted.path.clone(), file(token, mode))].into());
     }
     Ok(Files::new())
 }
@@ -143,29 +142,6 @@ fn downward_files(
         files.insert(item.path.clone(), file(value.into_bytes(), item.mode.or(mode)));
     }
     Ok(files)
-}
-
-/// A token of the pod's service account: who it is for, unsigned. No server of this crate takes it as a credential.
-fn service_account_token(machine: &Machine, pod: &Pod, wanted: &ServiceAccountTokenProjection) -> String {
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
-    let account = account.filter(|name| !name.is_empty()).unwrap_or("default");
-    let now = machine.clock().now().as_second();
-    let claims = serde_json::json!({
-        "aud": [wanted.audience.as_deref().unwrap_or("https://kubernetes.default.svc.cluster.local")],
-        "exp": now + wanted.expiration_seconds.unwrap_or(3600),
-        "iat": now,
-        "iss": "https://kubernetes.default.svc.cluster.local",
-        "kubernetes.io": {
-            "namespace": namespace,
-            "node": { "name": machine.config.name },
-            "pod": { "name": pod.metadata.name, "uid": pod.metadata.uid },
-            "serviceaccount": { "name": account },
-        },
-        "sub": format!("system:serviceaccount:{namespace}:{account}"),
-    });
-    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
-    format!("{}.{}.", encode(r#"{"alg":"none"}"#), encode(&claims.to_string()))
 }
 
 /// A claim's files: those of its volume, which live on the node under the volume's name.

@@ -1,6 +1,7 @@
 //! Volumes: files that a pod's containers share.
 
 mod content;
+mod token;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
