@@ -76,7 +76,8 @@ macro_rules! body_boilerplate {
             serde_json::to_vec(self)
         }
         fn to_value(&self) -> Result<Value, serde_json::Error> {
-            serde_json::to_value(self)
+            // By way of the text: a second serializer for every type would cost more to compile than this to run.
+            serde_json::from_slice(&self.to_json()?)
         }
         fn same(&self, other: &dyn Body) -> bool {
             other.as_any().downcast_ref::<Self>().is_some_and(|other| other == self)

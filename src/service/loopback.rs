@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// The port of the socket that marks a block as taken.
 const CLAIM_PORT: u16 = 47_111;
 
-/// The first and the last block that clusters use: `127.0.0.0/16` is the machine's.
-const BLOCKS: std::ops::RangeInclusive<u8> = 16..=254;
+/// The first and the last block that clusters use: the lower half is left to the machine and to others.
+const BLOCKS: std::ops::RangeInclusive<u8> = 128..=254;
 
 /// A range of IPv4 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

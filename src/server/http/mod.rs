@@ -15,6 +15,7 @@ mod negotiate;
 mod openapi;
 mod printing;
 mod proxy;
+mod protobuf;
 mod query;
 mod route;
 mod spdy;

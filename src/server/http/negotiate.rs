@@ -117,7 +117,8 @@ pub(crate) fn to_json(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiErro
     match content_type(headers) {
         "" | "application/json" | "*/*" => Ok(body),
         "application/yaml" | "text/yaml" | "application/x-yaml" => yaml_to_json(&body),
-        _ => Err(unsupported("application/json, application/yaml")),
+        "application/vnd.kubernetes.protobuf" => Ok(Bytes::from(super::protobuf::to_json(&body)?)),
+        _ => Err(unsupported("application/json, application/yaml, application/vnd.kubernetes.protobuf")),
     }
 }
 

@@ -58,8 +58,11 @@ struct Member {
 }
 
 impl Zone {
-    /// The zone of `domain` (`cluster.local.`).
-    pub fn new(informers: &Informers, domain: Name) -> Self {
+    /// The zone of `cluster.local`.
+    pub fn new(informers: &Informers) -> Self {
+        let labels: [&[u8]; 2] = [b"cluster", b"local"];
+        // Two plain labels are a name.
+        let domain = Name::from_labels(labels).unwrap_or_else(|_| Name::root());
         let services = informers.of::<Service>();
         let slices = informers.of::<EndpointSlice>();
         services.index(CLUSTER_IP, |service| {
@@ -69,7 +72,7 @@ impl Zone {
         slices.index(ADDRESS, |slice| {
             slice.endpoints.iter().flatten().flat_map(|endpoint| endpoint.addresses.iter().cloned()).collect()
         });
-        Self { domain: lower(&domain), services, slices }
+        Self { domain, services, slices }
     }
 
     /// Waits until the zone knows the objects that exist.

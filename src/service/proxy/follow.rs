@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use super::{Proxy, routes};
@@ -37,6 +37,7 @@ impl Dirty {
 #[derive(Debug)]
 pub struct ServiceProxy {
     task: AbortHandle,
+    served: watch::Receiver<BTreeSet<ObjectRef>>,
 }
 
 impl Drop for ServiceProxy {
@@ -70,8 +71,18 @@ impl ServiceProxy {
                 }
             });
         }
-        let task = tokio::spawn(supply(dirty, services, slices, nodes, proxy)).abort_handle();
-        Self { task }
+        let (announce, served) = watch::channel(BTreeSet::new());
+        let task = tokio::spawn(supply(dirty, services, slices, nodes, proxy, announce)).abort_handle();
+        Self { task, served }
+    }
+
+    /// Waits until the proxy carries the traffic of `service`: it has endpoints, and its frontends listen.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the wait and nothing else.
+    pub async fn serves(&self, service: &ObjectRef) {
+        // The sender ends only with the task, and the task with `self`.
+        let _ = self.served.clone().wait_for(|served| served.contains(service)).await;
     }
 }
 
@@ -94,6 +105,7 @@ async fn supply(
     slices: Informer<EndpointSlice>,
     nodes: Informer<Node>,
     proxy: Arc<dyn Proxy>,
+    served: watch::Sender<BTreeSet<ObjectRef>>,
 ) {
     loop {
         dirty.some.notified().await;
@@ -102,9 +114,15 @@ async fn supply(
             let routes = services.get(&key.namespace, &key.name).map_or_else(Vec::new, |service| {
                 routes(&service, &slices.by(SERVICE_NAME, &key.to_string()), &node_ips)
             });
-            for error in proxy.set(&key, routes).await.err().into_iter().flatten() {
+            let reachable = routes.iter().any(|route| !route.endpoints.is_empty());
+            let failures = proxy.set(&key, routes).await.err().unwrap_or_default();
+            for error in &failures {
                 tracing::warn!(service = %key, %error, "service is not served");
             }
+            served.send_if_modified(|served| match reachable && failures.is_empty() {
+                true => served.insert(key),
+                false => served.remove(&key),
+            });
         }
     }
 }

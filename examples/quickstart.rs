@@ -1,0 +1,188 @@
+//! The main job: a manifest becomes running pods behind a Service, is updated under load, loses a pod, and is
+//! taken back. No root, no Docker, no network.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use orchestrion::api::{DeleteOptions, FieldSelector, ListOptions, Patch, WatchOptions};
+use orchestrion::client::rollout::{self, Progress};
+use orchestrion::client::{Api, TypedEvent};
+use orchestrion::cluster::Cluster;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// How many clients send requests at a time while the update rolls out.
+const CLIENTS: usize = 8;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut report = Report::default();
+
+    let cluster = report.step("start a cluster of three nodes", Cluster::builder().nodes(3).start()).await?;
+    let deployments = cluster.client().api::<Deployment>("default");
+
+    cluster.apply(include_str!("../tests/fixtures/myapp.yaml")).await?;
+    cluster.apply(include_str!("../tests/fixtures/myapp-service.yaml")).await?;
+    report.step("roll out deployment myapp", follow(&deployments)).await?;
+
+    let service = cluster.client().api::<Service>("default").get("myapp").await?;
+    let ip = service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()).ok_or("a cluster IP")?;
+    let by_ip: SocketAddr = format!("{ip}:4000").parse()?;
+    let name = "myapp.default.svc.cluster.local";
+    let found = cluster.resolve(name).await?.into_iter().next().ok_or("an address in DNS")?;
+    let by_name = SocketAddr::new(found, 4000);
+    cluster.reachable("default", "myapp").await;
+    println!("\nrequests to http://{by_ip} (ClusterIP) and http://{name}:4000 (DNS: {found}) are answered by");
+    for (pod, count) in report.step("30 requests over both", spread(&[by_ip, by_name], 30)).await? {
+        println!("  {count:>3} × {pod}");
+    }
+
+    let load = Load::start(by_ip);
+    let image = json!({ "spec": { "template": { "spec": { "containers": [
+        { "name": "hello-world", "image": "polarsquad/hello-world-app:v2" }
+    ] } } } });
+    deployments.patch("myapp", Patch::Strategic(image)).await?;
+    report.step("roll out a new image under load", follow(&deployments)).await?;
+    let (sent, failed) = load.stop().await;
+    println!("  {sent} requests from {CLIENTS} clients meanwhile, {failed} failed");
+
+    let pods = cluster.client().api::<Pod>("default");
+    let lost = pods.list(&ListOptions::default()).await?.items[0].metadata.name.clone().unwrap_or_default();
+    println!("\n{lost} is lost");
+    pods.delete_with(&lost, &DeleteOptions { grace_period: Some(0), ..DeleteOptions::default() }).await?;
+    report.step("replace a lost pod", cluster.rolled_out("default", "myapp")).await?;
+
+    let load = Load::start(by_ip);
+    rollout::undo(&deployments, "myapp", None).await?;
+    report.step("undo the rollout under load", follow(&deployments)).await?;
+    let (sent, failed_again) = load.stop().await;
+    println!("  {sent} requests meanwhile, {failed_again} failed");
+    for (number, set) in rollout::history(&deployments, "myapp").await? {
+        let replicas = set.status.as_ref().map_or(0, |status| status.replicas);
+        println!("  revision {number}: {} with {replicas} pods", set.metadata.name.as_deref().unwrap_or_default());
+    }
+
+    report.step("stop the cluster", async { Ok::<_, Box<dyn Error + Send + Sync>>(cluster.stop().await) }).await?;
+    report.print();
+    if failed + failed_again > 0 { Err("requests were lost".into()) } else { Ok(()) }
+}
+
+/// What happened, and how long it took.
+#[derive(Default)]
+struct Report(Vec<(&'static str, Duration)>);
+
+impl Report {
+    async fn step<T, E>(
+        &mut self,
+        name: &'static str,
+        work: impl Future<Output = std::result::Result<T, E>>,
+    ) -> std::result::Result<T, E> {
+        let begin = Instant::now();
+        let result = work.await?;
+        self.0.push((name, begin.elapsed()));
+        Ok(result)
+    }
+
+    fn print(&self) {
+        println!("\nwhat happened, and how long it took");
+        for (name, time) in &self.0 {
+            println!("  {:>10.2} ms  {name}", time.as_secs_f64() * 1e3);
+        }
+    }
+}
+
+/// Shows a rollout as it goes, until it is done.
+async fn follow(deployments: &Api<Deployment>) -> Result<()> {
+    let bar = ProgressBar::new(3);
+    bar.set_style(ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}")?);
+    let fields: FieldSelector = "metadata.name=myapp".parse()?;
+    let options = WatchOptions { fields, ..WatchOptions::default() };
+    let mut events = deployments.watch(&options).await?;
+    let mut said = String::new();
+    while let Some(event) = events.next().await {
+        let (TypedEvent::Added(deployment) | TypedEvent::Modified(deployment)) = event? else { continue };
+        let updated = deployment.status.as_ref().and_then(|status| status.updated_replicas).unwrap_or(0);
+        bar.set_position(u64::try_from(updated)?);
+        let (text, done) = match rollout::progress(&deployment) {
+            Progress::Waiting(text) => (text, false),
+            Progress::Done(text) => (text, true),
+            Progress::Stuck(text) => return Err(text.into()),
+        };
+        if text != said {
+            bar.suspend(|| println!("{text}"));
+            said = text;
+        }
+        if done {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Sends `count` requests to each address, and counts who answered.
+async fn spread(addresses: &[SocketAddr], count: usize) -> Result<BTreeMap<String, usize>> {
+    let mut pods = BTreeMap::new();
+    for address in addresses.iter().cycle().take(count) {
+        let answer = get(*address).await?;
+        let pod = answer.lines().find_map(|line| line.strip_prefix("pod: ")).unwrap_or(&answer);
+        *pods.entry(pod.to_owned()).or_insert(0) += 1;
+    }
+    Ok(pods)
+}
+
+/// Sends a request and gives the body of its answer.
+async fn get(address: SocketAddr) -> Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: myapp\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("an answer")?;
+    if head.starts_with("HTTP/1.1 200") { Ok(body.to_owned()) } else { Err(head.to_owned().into()) }
+}
+
+/// Clients that send one request after the other until they are told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    failed: Arc<AtomicU64>,
+    clients: Vec<tokio::task::JoinHandle<u64>>,
+}
+
+impl Load {
+    fn start(address: SocketAddr) -> Self {
+        let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let client = || {
+            let (stop, failed) = (Arc::clone(&stop), Arc::clone(&failed));
+            tokio::spawn(async move {
+                let mut sent = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    sent += 1;
+                    if let Err(error) = get(address).await {
+                        eprintln!("request failed: {error}");
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                sent
+            })
+        };
+        let clients = (0..CLIENTS).map(|_| client()).collect();
+        Self { stop, failed, clients }
+    }
+
+    async fn stop(self) -> (u64, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        let sent = futures::future::join_all(self.clients).await.into_iter().flatten().sum();
+        (sent, self.failed.load(Ordering::Relaxed))
+    }
+}
