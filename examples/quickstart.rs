@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
-use orchestrion::api::{DeleteOptions, FieldSelector, ListOptions, Patch, WatchOptions};
-use orchestrion::client::rollout::{self, Progress};
-use orchestrion::client::{Api, TypedEvent};
+use orchestrion::api::{DeleteOptions, FieldSelector, LabelSelector, ListOptions, Patch, WatchOptions};
+use orchestrion::client::{Api, RolloutStatus, TypedEvent};
 use orchestrion::cluster::Cluster;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -61,21 +60,33 @@ async fn main() -> Result<()> {
     let lost = pods.list(&ListOptions::default()).await?.items[0].metadata.name.clone().unwrap_or_default();
     println!("\n{lost} is lost");
     pods.delete_with(&lost, &DeleteOptions { grace_period: Some(0), ..DeleteOptions::default() }).await?;
-    report.step("replace a lost pod", cluster.rolled_out("default", "myapp")).await?;
+    let replaced = |pods: &[Arc<Pod>]| {
+        let ready = |pod: &&Arc<Pod>| pod.metadata.name.as_deref() != Some(&*lost) && is_ready(pod);
+        pods.iter().filter(ready).count() == 3
+    };
+    let all = LabelSelector::default();
+    report.step("replace a lost pod", pods.wait_all(all, Duration::from_secs(60), replaced)).await?;
 
     let load = Load::start(by_ip);
-    rollout::undo(&deployments, "myapp", None).await?;
+    deployments.undo("myapp", None).await?;
     report.step("undo the rollout under load", follow(&deployments)).await?;
     let (sent, failed_again) = load.stop().await;
     println!("  {sent} requests meanwhile, {failed_again} failed");
-    for (number, set) in rollout::history(&deployments, "myapp").await? {
-        let replicas = set.status.as_ref().map_or(0, |status| status.replicas);
-        println!("  revision {number}: {} with {replicas} pods", set.metadata.name.as_deref().unwrap_or_default());
+    for set in cluster.client().api::<ReplicaSet>("default").list(&ListOptions::default()).await?.items {
+        let revision = set.metadata.annotations.as_ref().and_then(|all| all.get("deployment.kubernetes.io/revision"));
+        let pods = set.status.as_ref().map_or(0, |status| status.replicas);
+        let name = set.metadata.name.as_deref().unwrap_or_default();
+        println!("  revision {}: {name} with {pods} pods", revision.map_or("?", String::as_str));
     }
 
     report.step("stop the cluster", async { Ok::<_, Box<dyn Error + Send + Sync>>(cluster.stop().await) }).await?;
     report.print();
     if failed + failed_again > 0 { Err("requests were lost".into()) } else { Ok(()) }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// What happened, and how long it took.
@@ -114,17 +125,15 @@ async fn follow(deployments: &Api<Deployment>) -> Result<()> {
         let (TypedEvent::Added(deployment) | TypedEvent::Modified(deployment)) = event? else { continue };
         let updated = deployment.status.as_ref().and_then(|status| status.updated_replicas).unwrap_or(0);
         bar.set_position(u64::try_from(updated)?);
-        let (text, done) = match rollout::progress(&deployment) {
-            Progress::Waiting(text) => (text, false),
-            Progress::Done(text) => (text, true),
-            Progress::Stuck(text) => return Err(text.into()),
-        };
-        if text != said {
-            bar.suspend(|| println!("{text}"));
-            said = text;
+        let status = RolloutStatus::of(&deployment);
+        if status.message() != said {
+            bar.suspend(|| println!("{}", status.message()));
+            said = status.message().to_owned();
         }
-        if done {
-            break;
+        match status {
+            RolloutStatus::Waiting(_) => {}
+            RolloutStatus::Done(_) => break,
+            RolloutStatus::Failed(why) => return Err(why.into()),
         }
     }
     bar.finish_and_clear();

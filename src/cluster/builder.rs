@@ -181,10 +181,7 @@ impl Builder {
     }
 
     /// Puts something between the parts and the server: to count, to delay, to fail calls.
-    pub fn interpose(
-        mut self,
-        wrap: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend> + Send + 'static,
-    ) -> Self {
+    pub fn interpose(mut self, wrap: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend> + Send + 'static) -> Self {
         self.interposer = Some(Box::new(wrap));
         self
     }
@@ -251,12 +248,7 @@ impl Builder {
             Network::Simulated => AddressPlan::simulated(),
         };
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
-        let nodes = Nodes::new(
-            plan.clone(),
-            SimulatedNetwork::default(),
-            self.registry,
-            self.runtime,
-        );
+        let nodes = Nodes::new(plan.clone(), SimulatedNetwork::default(), self.registry, self.runtime);
 
         let kind = Kind::of::<k8s_openapi::api::core::v1::Service>();
         let stored = store.list(&Scope::all(kind.stored().clone()), &Range::default()).await?;
@@ -301,7 +293,7 @@ impl Builder {
             let root_certificate = wire.as_ref().map(|wire| wire.authority().certificate().to_owned());
             #[cfg(not(feature = "http"))]
             let root_certificate = None;
-            let settings = controllers::Settings { root_certificate };
+            let settings = controllers::Settings { root_certificate, ..controllers::Settings::default() };
             running = running.and(controllers::start(&context, &settings, |_| true));
         }
         for start in self.starters {

@@ -23,8 +23,7 @@ pub use self::error::ClusterError;
 pub use self::nodes::Nodes;
 pub use self::part::{Part, UnknownPart};
 use crate::api::{ApiError, FieldSelector, Reason, WatchOptions};
-use crate::client::rollout::{self, Progress};
-use crate::client::{ApplyError, Client, ObjectRef, TypedEvent};
+use crate::client::{ApplyError, Client, ObjectRef, RolloutStatus, TypedEvent};
 use crate::clock::Clock;
 use crate::reconcile::Context;
 use crate::server::Server;
@@ -156,10 +155,10 @@ impl Cluster {
             let mut events = self.client.api::<Deployment>(namespace).watch(&options).await?;
             while let Some(event) = events.next().await {
                 let (TypedEvent::Added(deployment) | TypedEvent::Modified(deployment)) = event? else { continue };
-                match rollout::progress(&deployment) {
-                    Progress::Waiting(_) => {}
-                    Progress::Done(_) => return Ok(deployment),
-                    Progress::Stuck(text) => return Err(ApiError::new(Reason::Timeout, text)),
+                match RolloutStatus::of(&deployment) {
+                    RolloutStatus::Waiting(_) => {}
+                    RolloutStatus::Done(_) => return Ok(deployment),
+                    RolloutStatus::Failed(text) => return Err(ApiError::new(Reason::Timeout, text)),
                 }
             }
         }
