@@ -26,8 +26,7 @@ pub enum Operation {
 pub struct Review<'a> {
     /// The call.
     pub call: &'a Call,
-    /// What it is about, in the stored version, the namespace filled in. While an object is created its name is in
-    /// the object: not yet in [`Admission::admit`], where the server is to make it up.
+    /// What it is about, in the stored version. The name is known by now, the namespace filled in.
     pub target: &'a Target,
     /// What is being done.
     pub operation: Operation,

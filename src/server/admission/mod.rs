@@ -10,7 +10,7 @@ mod toleration_seconds;
 use std::sync::Arc;
 
 pub(super) use self::chain::Chain;
-use crate::api::{Admission, ApiError, Draft, Review};
+use crate::api::{Admission, ApiError, Draft, Operation, Review};
 use crate::random::Random;
 use crate::store::Store;
 
@@ -25,18 +25,19 @@ pub(super) fn builtin(store: &Arc<dyn Store>, random: &Random, account_volumes: 
     ]
 }
 
-/// `pods "web-0" is forbidden: why`. An object whose name is still to be made up goes by the beginning of it.
+/// `pods "web-0" is forbidden: why`. An object whose name the server makes up goes by the
+/// beginning of it, as upstream names it at this point.
 fn forbidden(review: &Review<'_>, object: Option<&Draft>, why: impl std::fmt::Display) -> ApiError {
     let mut resource = review.target.kind.resource();
     if !review.target.subresource.is_empty() {
         let name = format!("{}/{}", resource.resource(), review.target.subresource);
         resource = crate::api::GroupResource::new(resource.group(), name);
     }
-    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let meta = object.map(Draft::meta);
-    let name = Some(review.target.name.clone())
-        .filter(|name| !name.is_empty())
-        .or_else(|| meta.and_then(|meta| filled(&meta.name).or_else(|| filled(&meta.generate_name))))
-        .unwrap_or_else(|| "Unknown".to_owned());
-    ApiError::forbidden(&resource, &name, why)
+    let prefix = object.and_then(|object| object.meta().generate_name.as_deref()).filter(|prefix| !prefix.is_empty());
+    let made_up = |prefix: &&str| review.operation == Operation::Create && review.target.name.starts_with(*prefix);
+    let name = match prefix.filter(made_up).unwrap_or(&review.target.name) {
+        "" => "Unknown",
+        name => name,
+    };
+    ApiError::forbidden(&resource, name, why)
 }

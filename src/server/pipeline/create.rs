@@ -2,7 +2,7 @@
 
 use super::{Pipeline, meta};
 use crate::api::rules;
-use crate::api::{ApiError, Draft, FieldErrors, Object, Operation};
+use crate::api::{ApiError, Draft, FieldErrors, Object, Operation, Target};
 use crate::server::error;
 use crate::store::{StoreError, Write};
 
@@ -27,14 +27,27 @@ impl Pipeline<'_> {
         let attempts = if meta::wants_name(metadata) { ATTEMPTS } else { 1 };
         let mut attempt = 1;
         loop {
-            match self.create_once(draft.clone()).await {
+            match self.create_named(draft.clone()).await {
                 Err(error) if attempt < attempts && error.is_already_exists() => attempt += 1,
                 result => return result,
             }
         }
     }
 
-    async fn create_once(&self, mut draft: Draft) -> Result<Object, ApiError> {
+    /// Creates an object under its name, which is made up where that was asked for.
+    async fn create_named(&self, mut draft: Draft) -> Result<Object, ApiError> {
+        let generate = meta::wants_name(draft.meta());
+        if generate {
+            let metadata = draft.meta_mut();
+            let prefix = metadata.generate_name.as_deref().unwrap_or_default();
+            metadata.name = Some(meta::generated(prefix, |length| self.server.random.suffix(length)));
+        }
+        let name = draft.meta().name.clone().unwrap_or_default();
+        let target = Target { name, ..self.target.clone() };
+        Pipeline { target: &target, ..*self }.create_once(draft, generate).await
+    }
+
+    async fn create_once(&self, mut draft: Draft, generated: bool) -> Result<Object, ApiError> {
         let strategy = self.kind().strategy();
         let review = self.review(Operation::Create, None);
         strategy.default(draft.body_mut());
@@ -42,13 +55,8 @@ impl Pipeline<'_> {
         strategy.default(draft.body_mut());
 
         let around = self.server.surroundings();
-        let generate = meta::wants_name(draft.meta());
         let metadata = draft.meta_mut();
         meta::one_owner_each(metadata, self.call, true);
-        if generate {
-            let prefix = metadata.generate_name.as_deref().unwrap_or_default();
-            metadata.name = Some(meta::generated(prefix, |length| self.server.random.suffix(length)));
-        }
         metadata.uid = Some(self.server.random.uid());
         metadata.creation_timestamp = Some(self.server.time());
         if strategy.has_generation(draft.body()) {
@@ -59,16 +67,16 @@ impl Pipeline<'_> {
         let mut errors = FieldErrors::new();
         rules::meta::validate_meta(draft.meta(), self.kind().namespaced, strategy.name_rule(), &mut errors);
         strategy.validate(draft.body(), &around, &mut errors);
-        let name = draft.meta().name.clone().unwrap_or_default();
-        self.verdict(&name, &errors)?;
+        let name = &self.target.name;
+        self.verdict(name, &errors)?;
         for warning in strategy.warnings(draft.body(), None) {
             self.call.warn(warning);
         }
         self.server.admission.validate(&review, Some(&draft)).await?;
 
-        let taken = || match generate {
-            true => ApiError::generated_name_taken(&self.kind().resource(), &name),
-            false => ApiError::already_exists(&self.kind().resource(), &name),
+        let taken = || match generated {
+            true => ApiError::generated_name_taken(&self.kind().resource(), name),
+            false => ApiError::already_exists(&self.kind().resource(), name),
         };
         let stored = if self.dry_run {
             if self.server.store.get(&draft.key()).await?.is_some() {
