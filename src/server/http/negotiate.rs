@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde_json::Value;
 
-use crate::api::{ApiError, Patch, Reason};
+use crate::api::{ApiError, Patch, Reason, manifest};
 
 /// What an answer looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,9 +126,9 @@ fn yaml_to_json(body: &[u8]) -> Result<Bytes, ApiError> {
     if body.is_empty() {
         return Ok(Bytes::new());
     }
-    let value: Value = serde_yaml::from_slice(body)
+    let text = std::str::from_utf8(body)
         .map_err(|error| ApiError::bad_request(format!("error converting YAML to JSON: yaml: {error}")))?;
-    serde_json::to_vec(&value).map(Bytes::from).map_err(ApiError::internal)
+    manifest::yaml_to_json(text).map(Bytes::from).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 /// The patch that a body is, by its media type.
