@@ -12,6 +12,8 @@ mod intercept;
 #[cfg(feature = "http")]
 pub mod remote;
 mod rollout;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::sync::Arc;

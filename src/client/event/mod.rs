@@ -18,7 +18,7 @@ use super::Client;
 use crate::api::{ApiError, ApiType, Patch, Reason};
 
 /// How many events may wait to be written; more are dropped.
-const QUEUE: usize = 1000;
+const QUEUE: usize = 8192;
 /// How often, and after which pause, an event is tried again whose server could not be reached.
 const RETRY: (usize, Duration) = (12, Duration::from_secs(10));
 

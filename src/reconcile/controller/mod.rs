@@ -74,6 +74,12 @@ impl<R: Reconciler> Controller<R> {
         self
     }
 
+    /// Has the informer of kind `K` synced before it begins: for what reconciliations look up and no change of which
+    /// concerns them.
+    pub fn reads<K: ApiType>(self) -> Self {
+        self.watches(|_: &Change<K>, _| Vec::new())
+    }
+
     /// Works on so many objects at once.
     pub fn concurrency(mut self, concurrency: NonZeroUsize) -> Self {
         self.concurrency = concurrency;

@@ -3,6 +3,7 @@
 //! [`TABLE`] names them all; [`start`] starts those that are wanted.
 
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod garbage_collector;
 pub mod namespace;
@@ -43,6 +44,7 @@ pub type Row = (&'static str, fn(&Context, &Settings) -> Running);
 /// All controllers.
 pub const TABLE: &[Row] = &[
     ("deployment-controller", |ctx, _| deployment::controller().start(ctx)),
+    ("disruption-controller", |ctx, _| disruption::controller().start(ctx)),
     ("endpoints-controller", |ctx, _| endpoints::endpoints().start(ctx)),
     ("endpointslice-controller", |ctx, _| endpoints::endpoint_slices().start(ctx)),
     ("garbage-collector-controller", |ctx, _| garbage_collector::start(ctx)),

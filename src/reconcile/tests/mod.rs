@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod nodes;
+mod repeat;
 mod rollout;
 
 use std::sync::Arc;

@@ -50,7 +50,7 @@ impl Default for Patience {
 /// The controller of node lifecycles.
 pub fn controller(patience: Patience) -> Controller<NodeLifecycle> {
     let reconciler = NodeLifecycle { patience, health: Mutex::default(), zones: Mutex::default() };
-    Controller::new("node-controller", reconciler)
+    Controller::new("node-controller", reconciler).reads::<Pod>().reads::<Lease>()
 }
 
 /// The pods on a node.
