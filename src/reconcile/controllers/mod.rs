@@ -5,6 +5,7 @@
 pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
+pub mod expiry;
 pub mod garbage_collector;
 pub mod namespace;
 pub mod node_lifecycle;
@@ -47,6 +48,7 @@ pub const TABLE: &[Row] = &[
     ("disruption-controller", |ctx, _| disruption::controller().start(ctx)),
     ("endpoints-controller", |ctx, _| endpoints::endpoints().start(ctx)),
     ("endpointslice-controller", |ctx, _| endpoints::endpoint_slices().start(ctx)),
+    ("event-ttl-controller", |ctx, _| expiry::events(expiry::EVENT_LIFE).start(ctx)),
     ("garbage-collector-controller", |ctx, _| garbage_collector::start(ctx)),
     ("namespace-controller", |ctx, _| namespace::controller().start(ctx)),
     ("node-lifecycle-controller", |ctx, settings| node_lifecycle::controller(settings.node_patience).start(ctx)),
@@ -58,6 +60,7 @@ pub const TABLE: &[Row] = &[
         None => Running::default(),
     }),
     ("serviceaccount-controller", |ctx, _| service_account::controller().start(ctx)),
+    ("ttl-after-finished-controller", |ctx, _| expiry::jobs().start(ctx)),
     ("taint-eviction-controller", |ctx, _| taint_eviction::controller().start(ctx)),
 ];
 
