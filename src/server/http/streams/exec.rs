@@ -1,6 +1,7 @@
 //! `exec` and `attach`: a program's streams over WebSocket channels or SPDY streams.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream::BoxStream;
@@ -8,6 +9,8 @@ use futures::{Sink, SinkExt, StreamExt, future, stream};
 use http::Response;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::Streaming;
 use super::protocol::{self, CLOSE, ERROR, Input, Output, RESIZE, STDERR, STDIN, STDOUT};
@@ -18,6 +21,9 @@ use crate::server::http::upgrade::{self, Raw, Wanted};
 
 const WEBSOCKET: &[&str] = &["v5.channel.k8s.io", "v4.channel.k8s.io"];
 const SPDY: &[&str] = &["v5.channel.k8s.io", "v4.channel.k8s.io"];
+
+/// How long a client may take to close after the program's end.
+const LINGER: Duration = Duration::from_secs(2);
 
 type Outputs<'a> = Pin<Box<dyn Sink<Output, Error = ()> + Send + 'a>>;
 
@@ -89,9 +95,11 @@ async fn carry(session: ExecSession, mut inputs: BoxStream<'_, Input>, mut outpu
         outputs.send(Output::Status(protocol::status(exit))).await?;
         outputs.close().await
     };
+    tokio::pin!(feeding);
     tokio::select! {
-        () = feeding => {}
-        _ = writing => {}
+        () = &mut feeding => {}
+        // The client closes when it has read all; to close before it has could cost it the end.
+        _ = writing => drop(tokio::time::timeout(LINGER, feeding).await),
     }
 }
 
@@ -109,12 +117,16 @@ async fn over_websocket(raw: Raw, session: ExecSession, options: &ExecOptions) {
     let inputs = source
         .take_while(|message| future::ready(matches!(message, Ok(message) if !message.is_close())))
         .filter_map(|message| future::ready(message.ok().and_then(|message| input_of(&message.into_data()))));
-    let outputs = sink.sink_map_err(drop).with(|output| {
-        future::ready(Ok::<_, ()>(match output {
-            Output::Stdout(bytes) => channel(STDOUT, &bytes),
-            Output::Stderr(bytes) => channel(STDERR, &bytes),
-            Output::Status(status) => channel(ERROR, &status),
-        }))
+    let outputs = sink.sink_map_err(drop).with_flat_map(|output| {
+        let messages = match output {
+            Output::Stdout(bytes) => vec![channel(STDOUT, &bytes)],
+            Output::Stderr(bytes) => vec![channel(STDERR, &bytes)],
+            Output::Status(status) => {
+                let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+                vec![channel(ERROR, &status), Message::Close(Some(normal))]
+            }
+        };
+        stream::iter(messages.into_iter().map(Ok::<_, ()>))
     });
     carry(session, inputs.boxed(), Box::pin(outputs)).await;
 }
