@@ -11,6 +11,13 @@ use crate::store::{StoreError, Write};
 /// Makes the new version from the stored one. Called again where that has changed meanwhile.
 pub(in crate::server) type Propose<'a> = &'a mut (dyn FnMut(&Object) -> Result<Draft, ApiError> + Send);
 
+/// What a write has made of an object.
+struct Put {
+    object: Object,
+    /// Whether it was the object's end.
+    gone: bool,
+}
+
 impl Pipeline<'_> {
     /// Replaces the stored version by what `propose` makes of it.
     pub(in crate::server) async fn update(&self, part: Part<'_>, propose: Propose<'_>) -> Result<Object, ApiError> {
@@ -28,8 +35,8 @@ impl Pipeline<'_> {
         loop {
             let old = self.server.read(self.target).await?;
             let new = propose(&old)?;
-            if let Some(stored) = self.put(&old, new).await? {
-                return Ok(stored);
+            if let Some(Put { object, .. }) = self.put(&old, new).await? {
+                return Ok(object);
             }
         }
     }
@@ -72,22 +79,20 @@ impl Pipeline<'_> {
         }
         self.server.admission.validate(&review, Some(&new)).await?;
 
-        let stored = self.put(old, new).await?;
-        if let Some(stored) = &stored {
-            admitted.settle(Some(stored));
-        }
-        Ok(stored)
+        let Some(Put { object, gone }) = self.put(old, new).await? else { return Ok(None) };
+        admitted.settle(Some(&object).filter(|_| !gone));
+        Ok(Some(object))
     }
 
     /// Stores what has passed every check: nothing where nothing has changed, and the deletion where this took the
     /// last thing that held it up. `None`: `old` is no longer the stored version.
-    async fn put(&self, old: &Object, new: Draft) -> Result<Option<Object>, ApiError> {
+    async fn put(&self, old: &Object, new: Draft) -> Result<Option<Put>, ApiError> {
         let ends = ends(&new, old.meta());
         if !ends && new.body().same(old.body()) {
-            return Ok(Some(old.clone()));
+            return Ok(Some(Put { object: old.clone(), gone: false }));
         }
         if self.dry_run {
-            return Ok(Some(new.seal_as_is()));
+            return Ok(Some(Put { object: new.seal_as_is(), gone: ends }));
         }
         let expected = old.revision();
         let write = if ends {
@@ -97,8 +102,8 @@ impl Pipeline<'_> {
         };
         match self.server.store.commit(write).await {
             // What is answered is the object as it was to be, not as it was before.
-            Ok(gone) if ends => Ok(Some(new.seal(gone.revision()))),
-            Ok(stored) => Ok(Some(stored)),
+            Ok(gone) if ends => Ok(Some(Put { object: new.seal(gone.revision()), gone: true })),
+            Ok(object) => Ok(Some(Put { object, gone: false })),
             Err(StoreError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

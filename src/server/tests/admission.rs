@@ -105,4 +105,12 @@ async fn a_step_of_admission_learns_how_each_write_ended() {
     }
     fixture.delete(&fixture.one::<ConfigMap>("default", "m"), &Default::default()).await.unwrap();
     assert_eq!(*witness.0.lock().unwrap(), ["kept m", "failed", "failed", "kept "]);
+
+    witness.0.lock().unwrap().clear();
+    let held = json!({"metadata": {"name": "held", "finalizers": ["example.com/a"]}});
+    fixture.create::<ConfigMap>("default", held).await.unwrap();
+    let target = fixture.one::<ConfigMap>("default", "held");
+    fixture.delete(&target, &Default::default()).await.unwrap();
+    fixture.merge(&target, json!({"metadata": {"finalizers": null}})).await.unwrap();
+    assert_eq!(*witness.0.lock().unwrap(), ["kept held", "kept held", "kept "], "the last update was the end");
 }

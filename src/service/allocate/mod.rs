@@ -324,6 +324,9 @@ impl Admission for ServiceAllocator {
         if errors.is_empty() {
             Ok(())
         } else {
+            // Who refuses is not told how the write ended.
+            state.addresses.settle(&key, None);
+            state.ports.settle(&key, None);
             Err(ApiError::invalid(&review.target.kind.group_kind(), &name, &errors))
         }
     }
