@@ -38,7 +38,7 @@ fn every_kind_is_described() {
             "describe pod -l app=myapp",
             &[
                 "Controlled By:  ReplicaSet/myapp-",
-                "QoS Class:                   BestEffort",
+                "BestEffort",
                 "node.kubernetes.io/not-ready:NoExecute op=Exists for 300s",
                 "Successfully assigned default/myapp",
             ],

@@ -117,7 +117,6 @@ fn replace_and_diff_show_and_make_the_difference() {
     assert_eq!(diff.code, 1, "{diff:?}");
     assert_has(&diff.out, &["-  colour: green", "+  colour: red"]);
     assert_eq!(cluster.ok(&format!("replace -f {file}")), "configmap/settings replaced\n");
-    assert_eq!(cluster.run(&format!("diff -f {file}")).out.contains("colour"), false);
     let dry = cluster.ok(&format!("replace -f {file} --dry-run=server -o yaml"));
     assert_has(&dry, &["colour: red"]);
     assert_eq!(cluster.ok(&format!("replace --force -f {file}")).lines().count(), 2);
@@ -137,7 +136,7 @@ fn mistakes_in_manifests_are_named_by_field() {
     assert_has(&apply(&pod.replace("    image: nginx\n", "")), &["spec.containers[0].image: Required value"]);
     assert_has(
         &apply(&format!("{pod}    ports:\n    - containerPort: 70000\n")),
-        &["spec.containers[0].ports[0].containerPort", "1-65535"],
+        &["spec.containers[0].ports[0].containerPort", "must be between 1 and 65535, inclusive"],
     );
     assert_has(&apply(&pod.replace("kind: Pod", "kind: Pud")), &["no matches for kind \"Pud\" in version \"v1\""]);
     assert_has(

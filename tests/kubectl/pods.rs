@@ -63,7 +63,9 @@ fn ports_are_forwarded() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(forward.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // Kept open: kubectl goes on talking, and dies of a pipe that nobody reads.
+    let mut output = BufReader::new(forward.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
     let address = line.trim().strip_prefix("Forwarding from ").unwrap().split(" -> ").next().unwrap().to_owned();
     for _ in 0..3 {
         assert_has(&http_get(&address, "/"), &["HTTP/1.1 200", "web"]);
@@ -78,7 +80,8 @@ fn the_api_is_reached_through_kubectl_proxy() {
     cluster.ok("wait --for=condition=Ready pod/web --timeout 60s");
     let mut proxy = cluster.command(&["proxy", "--port=0"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(proxy.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut output = BufReader::new(proxy.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
     let address = line.trim().strip_prefix("Starting to serve on ").unwrap().to_owned();
     assert_has(&http_get(&address, "/api/v1/namespaces/default/pods/web"), &["HTTP/1.1 200", "\"kind\":\"Pod\""]);
     assert_has(&http_get(&address, "/api/v1/namespaces/default/pods/web:8080/proxy/"), &["HTTP/1.1 200", "web"]);
