@@ -1,5 +1,7 @@
 //! How many pods the scheduler places per second: `cargo bench --bench scheduler`. One JSON object a line.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,5 +1,7 @@
 //! What the memory store does per second: `cargo bench --bench store`. One JSON object a line.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -105,6 +105,7 @@ impl Target {
 
     /// The same object's subresource of that name.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "nobody subtracts targets")]
     pub fn sub(mut self, subresource: impl Into<String>) -> Self {
         self.subresource = subresource.into();
         self

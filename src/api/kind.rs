@@ -233,6 +233,7 @@ impl Kind {
 
     /// The same row with one more subresource.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "nobody subtracts kinds")]
     pub fn sub(mut self, subresource: Subresource) -> Self {
         self.subresources.push(subresource);
         self

@@ -201,10 +201,8 @@ async fn forward(websocket: WebSocket, port: DuplexStream) {
         while let Some(Ok(message)) = source.next().await {
             let message = message.into_data();
             match message.first() {
-                Some(0) if begun => {
-                    if write.write_all(&message[1..]).await.is_err() {
-                        return;
-                    }
+                Some(0) if begun && write.write_all(&message[1..]).await.is_err() => {
+                    return;
                 }
                 Some(0) => begun = true,
                 // What is wrong with the port shows as its end.

@@ -153,9 +153,9 @@ async fn a_node_registers_and_says_that_it_is_alive() {
     assert!(later > first);
     // A status that says nothing new is written every five minutes only.
     let version = |node: &Node| node.metadata.resource_version.clone();
-    let before = version(&*world.client.all::<Node>().get("n1").await.unwrap());
+    let before = version(&world.client.all::<Node>().get("n1").await.unwrap());
     world.pass(120).await;
-    assert_eq!(version(&*world.client.all::<Node>().get("n1").await.unwrap()), before);
+    assert_eq!(version(&world.client.all::<Node>().get("n1").await.unwrap()), before);
     world.pass(200).await;
-    assert_ne!(version(&*world.client.all::<Node>().get("n1").await.unwrap()), before);
+    assert_ne!(version(&world.client.all::<Node>().get("n1").await.unwrap()), before);
 }

@@ -69,7 +69,7 @@ impl Strategy for ApiServiceStrategy {
             format!("{}/{}", part(&backend.namespace), part(&backend.name))
         });
         let conditions = service.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        let available = conditions.filter(|condition| condition.type_ == "Available").last();
+        let available = conditions.rfind(|condition| condition.type_ == "Available");
         let available = available.map_or_else(
             || "Unknown".to_owned(),
             |condition| match condition.reason.as_deref() {

@@ -449,10 +449,11 @@ fn validate_status(new: &Job, old: &Job, errors: &mut FieldErrors) {
             errors.invalid(&path.child(field), count, format!("cannot decrease the {field} counter"));
         }
     }
-    if before.completion_time.is_some() && status.completion_time.is_some() {
-        if !same(&status.completion_time, &before.completion_time) {
-            errors.invalid(&completion, json(&status.completion_time), "completionTime cannot be mutated");
-        }
+    if before.completion_time.is_some()
+        && status.completion_time.is_some()
+        && !same(&status.completion_time, &before.completion_time)
+    {
+        errors.invalid(&completion, json(&status.completion_time), "completionTime cannot be mutated");
     }
     let suspended = new.spec.as_ref().and_then(|spec| spec.suspend) == Some(true);
     if before.start_time.is_some() && status.start_time != before.start_time && !suspended {

@@ -41,7 +41,7 @@ pub(super) fn of_containers(spec: &PodSpec) -> Sums {
 fn add(sums: &mut Sums, other: Sums) {
     for (name, amount) in other {
         let sum = sums.entry(name).or_insert(Quantity::ZERO);
-        *sum = *sum + amount;
+        *sum += amount;
     }
 }
 
