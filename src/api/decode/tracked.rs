@@ -344,6 +344,7 @@ struct Seen<'de> {
 
 impl<'de> Seen<'de> {
     /// Whether `key` was there before.
+    #[allow(clippy::ptr_arg, reason = "a borrowed key is kept without a copy")]
     fn again(&mut self, shape: Shape, key: &Cow<'de, str>) -> bool {
         let position = match shape {
             Shape::Struct(_, fields) => {

@@ -68,7 +68,7 @@ impl Strategy for ApiServiceStrategy {
             let part = |part: &Option<String>| part.clone().unwrap_or_default();
             format!("{}/{}", part(&backend.namespace), part(&backend.name))
         });
-        let conditions = service.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let mut conditions = service.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let available = conditions.rfind(|condition| condition.type_ == "Available");
         let available = available.map_or_else(
             || "Unknown".to_owned(),
