@@ -12,8 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Client;
 use crate::api::{
-    ApiError, ApiType, Connect, Connection, DeleteOptions, Deleted, Draft, GetOptions, Kind, List, ListOptions, Object,
-    Patch, Revision, Target, WatchEvent, WatchOptions, WatchStream, WriteOptions,
+    ApiError, ApiType, Connect, Connection, DeleteOptions, Deleted, Draft, GetOptions, Kind, List, ListOptions,
+    LogOptions, Object, Patch, Revision, Target, WatchEvent, WatchOptions, WatchStream, WriteOptions,
 };
 
 /// The objects of one kind, in one namespace or in all: every verb, over [`Object`]s.
@@ -349,6 +349,18 @@ impl Api<Pod> {
             }),
         };
         self.inner.create_sub(name, "eviction", Draft::new(eviction)).await.map(drop)
+    }
+
+    /// What a container has written; with `follow`, all that it writes until it ends.
+    pub async fn logs(&self, name: &str, options: &LogOptions) -> Result<String, ApiError> {
+        let Connection::Log(log) = self.connect(name, Connect::Log(options.clone())).await? else {
+            return Err(ApiError::internal("the answer is no log"));
+        };
+        let bytes = log.try_fold(Vec::new(), |mut all, bytes| async move {
+            all.extend_from_slice(&bytes);
+            Ok(all)
+        });
+        Ok(String::from_utf8_lossy(&bytes.await?).into_owned())
     }
 
     /// Opens a stream to a pod: logs, exec, attach, port-forward.

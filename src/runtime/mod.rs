@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod files;
 mod image;
+mod layer;
 pub mod memory;
 mod sandbox;
 mod stats;
@@ -29,6 +30,7 @@ pub use error::RuntimeError;
 pub use event::{EventKind, RuntimeEvent};
 pub use files::{File, FileTree};
 pub use image::{Credential, Image};
+pub use layer::Layer;
 pub use sandbox::{Dns, PortMapping, SandboxConfig, SandboxId, SandboxStatus};
 pub use stats::ContainerStats;
 
