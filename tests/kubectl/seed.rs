@@ -131,7 +131,7 @@ fn watching_pods_shows_them_change() {
         }
     }
     let _ = (watch.kill(), watch.wait());
-    for status in ["Pending", "ContainerCreating", "Running", "Terminating"] {
+    for status in ["Pending", "Running", "Terminating"] {
         assert!(has_line(&seen, &["second", status]), "{seen}");
     }
 }

@@ -11,6 +11,9 @@ use super::node_lifecycle::BY_NODE;
 use crate::client::{Change, ObjectRef};
 use crate::reconcile::{Action, Context, Controller, Error, Reconciler, pod};
 
+/// How soon to look again where the informer of nodes lags behind.
+const RECHECK: Duration = Duration::from_millis(100);
+
 /// The controller that evicts pods from tainted nodes.
 pub fn controller() -> Controller<TaintEviction> {
     let reconciler = TaintEviction { since: Mutex::default() };
@@ -67,6 +70,11 @@ impl Reconciler for TaintEviction {
         let left = (since + stay).saturating_sub(now);
         if !left.is_zero() {
             return Ok(Action::After(left));
+        }
+        // The informers of pods and nodes may be apart: a pod that came when the taint was gone must not pay for it.
+        let live = ctx.client().all::<Node>().get_opt(node).await?.map(|node| no_execute(&node)).unwrap_or_default();
+        if live != taints {
+            return Ok(Action::After(RECHECK));
         }
         ctx.events().normal(&*pod, "TaintManagerEviction", format!("Marking for deletion Pod {key}"));
         let message = "Taint manager: deleting due to NoExecute taint";

@@ -53,6 +53,9 @@ impl MemoryRuntime {
     }
 }
 
+/// Where programs are looked for.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 #[async_trait]
 impl Runtime for MemoryRuntime {
     fn info(&self) -> RuntimeInfo {
@@ -183,7 +186,11 @@ impl Runtime for MemoryRuntime {
             return Err(RuntimeError::State(format!("sandbox {:?} is not running", sandbox.as_str())));
         };
         owner.containers.push(id.clone());
-        let (config, events) = (config.clone(), self.0.events.clone());
+        let (mut config, events) = (config.clone(), self.0.events.clone());
+        // As container runtimes have it, under what the pod sets.
+        let given = [("PATH", SEARCH_PATH.to_owned()), ("HOSTNAME", owner.config.hostname.clone())];
+        let given = given.map(|(name, value)| (name.to_owned(), value));
+        config.env.splice(..0, given.into_iter().filter(|(_, value)| !value.is_empty()));
         let container =
             Container::new(id.clone(), sandbox.clone(), place, config, image, &present, &self.0.host, events);
         tables.containers.insert(id.clone(), Arc::new(container));

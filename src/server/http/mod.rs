@@ -13,6 +13,7 @@ mod listener;
 mod metrics;
 mod negotiate;
 mod openapi;
+mod openapi_protobuf;
 mod printing;
 mod protobuf;
 mod proxy;

@@ -5,6 +5,7 @@ use http::{HeaderMap, Response, StatusCode, header};
 use serde_json::Value;
 
 use super::body::{self, Body, JSON};
+use super::openapi_protobuf;
 use crate::api::schema::openapi;
 use crate::api::{ApiError, Kinds, Reason};
 
@@ -25,13 +26,19 @@ pub(crate) fn v3(kinds: &Kinds, document: &str) -> Option<Response<Body>> {
 
 /// `/openapi/v2`
 pub(crate) fn v2(kinds: &Kinds, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let accepts_json = |accept: &str| accept.contains("json") || accept.contains('*');
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
-    if accepted.peek().is_some() && !accepted.any(accepts_json) {
-        let message = "only the following media types are accepted: application/json";
-        return Err(ApiError::new(Reason::NotAcceptable, message));
+    let json = |accept: &str| accept.contains("json") || accept.contains('*');
+    if accepted.peek().is_none() || accepted.clone().any(json) {
+        return Ok(answer(openapi::v2(kinds)));
     }
-    Ok(answer(openapi::v2(kinds)))
+    if accepted.any(|accept| accept.contains("proto-openapi.spec.v2")) {
+        let document = serde_json::from_slice(&openapi::v2(kinds)).map_err(ApiError::internal)?;
+        let document = openapi_protobuf::encode(&document);
+        return Ok(body::answer(StatusCode::OK, openapi_protobuf::MEDIA_TYPE, body::whole(document)));
+    }
+    let message =
+        format!("only the following media types are accepted: application/json, {}", openapi_protobuf::MEDIA_TYPE);
+    Err(ApiError::new(Reason::NotAcceptable, message))
 }
 
 fn answer(document: Bytes) -> Response<Body> {
