@@ -26,12 +26,12 @@ pub(crate) fn v3(kinds: &Kinds, document: &str) -> Option<Response<Body>> {
 
 /// `/openapi/v2`
 pub(crate) fn v2(kinds: &Kinds, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
-    let json = |accept: &str| accept.contains("json") || accept.contains('*');
-    if accepted.peek().is_none() || accepted.clone().any(json) {
+    let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let any = |of: &[&str]| accepted.iter().any(|accept| of.iter().any(|name| accept.contains(name)));
+    if accepted.is_empty() || any(&["json", "*/*"]) {
         return Ok(answer(openapi::v2(kinds)));
     }
-    if accepted.any(|accept| accept.contains("proto-openapi.spec.v2")) {
+    if any(&["proto-openapi.spec.v2"]) {
         let document = serde_json::from_slice(&openapi::v2(kinds)).map_err(ApiError::internal)?;
         let document = openapi_protobuf::encode(&document);
         return Ok(body::answer(StatusCode::OK, openapi_protobuf::MEDIA_TYPE, body::whole(document)));
