@@ -18,7 +18,7 @@ fn exec_runs_programs_and_passes_on_how_they_end() {
     assert_eq!(cluster.run("exec web -- false").code, 1);
     assert_eq!(cluster.run("exec web -- sh -c 'exit 7'").code, 7);
     assert_has(&cluster.fails("exec web -- nonsense"), &["executable file not found in $PATH"]);
-    assert_has(&cluster.fails("exec web -c other -- true"), &["container other not found in pod web"]);
+    assert_has(&cluster.fails("exec web -c other -- true"), &["container other is not valid for pod web"]);
     assert_eq!(cluster.run_with("exec -i web -- cat", "typed\n", &[]).ok(), "typed\n");
     assert_has(&cluster.fails("exec nothere -- true"), &["pods \"nothere\" not found"]);
 }
