@@ -275,8 +275,10 @@ impl Builder {
         }
         let client = Client::new(Arc::clone(&backend), clock, random.clone());
         #[cfg(feature = "http")]
+        let front = super::wire::front(backend, &client, self.tokens);
+        #[cfg(feature = "http")]
         let wire = match self.listen {
-            Some(address) => Some(super::wire::Wire::listen(backend, &client, &plan, address, self.tokens).await?),
+            Some(address) => Some(super::wire::Wire::listen(&front, &plan, address).await?),
             None => None,
         };
         #[cfg(feature = "http")]
@@ -313,6 +315,8 @@ impl Builder {
             proxy: None,
             #[cfg(feature = "dns")]
             dns: None,
+            #[cfg(feature = "http")]
+            front,
             #[cfg(feature = "http")]
             wire,
         };

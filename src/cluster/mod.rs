@@ -53,6 +53,8 @@ pub struct Cluster {
     #[cfg(feature = "dns")]
     dns: Option<crate::service::dns::DnsServer>,
     #[cfg(feature = "http")]
+    front: crate::server::http::Front,
+    #[cfg(feature = "http")]
     wire: Option<wire::Wire>,
 }
 
@@ -190,6 +192,20 @@ impl Cluster {
     #[cfg(feature = "dns")]
     pub fn dns(&self) -> Option<SocketAddr> {
         self.dns.as_ref().map(crate::service::dns::DnsServer::address)
+    }
+
+    /// The API over HTTP as a `tower::Service` in this process, whether or not the cluster listens. Requests need
+    /// credentials, unless they go through [`Front::as_user`](crate::server::http::Front::as_user).
+    #[cfg(feature = "http")]
+    pub fn front(&self) -> &crate::server::http::Front {
+        &self.front
+    }
+
+    /// A kube-rs client that calls as the administrator, in this process: no socket, no certificates. Its default
+    /// namespace is `default`.
+    #[cfg(feature = "kube")]
+    pub fn kube_client(&self) -> kube::Client {
+        kube::Client::new(self.front.as_user(crate::api::User::admin()), "default")
     }
 
     /// A kubeconfig for the administrator, where the cluster listens.

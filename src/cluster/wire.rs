@@ -8,7 +8,6 @@ use super::pki::Authority;
 use super::{ClusterError, kubeconfig};
 use crate::api::{Backend, User};
 use crate::client::Client;
-use crate::server::authn::Tokens;
 use crate::server::http::{Config, Front, Listening, Tls};
 use crate::service::loopback::AddressPlan;
 
@@ -17,20 +16,22 @@ const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Wire {
-    front: Front,
     listening: Listening,
     authority: Authority,
     kubeconfig: String,
 }
 
+/// The API over HTTP, for callers in this process and for those that come through a socket.
+pub(super) fn front(backend: Arc<dyn Backend>, client: &Client, tokens: Vec<(String, User)>) -> Front {
+    let config = Config::new(*client.clock(), client.random().fork("http"));
+    for (token, user) in tokens {
+        config.tokens.add(token, user);
+    }
+    Front::new(backend, config)
+}
+
 impl Wire {
-    pub(super) async fn listen(
-        backend: Arc<dyn Backend>,
-        client: &Client,
-        plan: &AddressPlan,
-        address: SocketAddr,
-        tokens: Vec<(String, User)>,
-    ) -> Result<Self, ClusterError> {
+    pub(super) async fn listen(front: &Front, plan: &AddressPlan, address: SocketAddr) -> Result<Self, ClusterError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| ClusterError::Certificates(error);
         let authority = Authority::new("orchestrion").map_err(|error| failed(error.into()))?;
         let (host, service) = (address.ip().to_string(), plan.kubernetes().to_string());
@@ -49,22 +50,12 @@ impl Wire {
         let tls = Tls::new(&server.certificate, &server.key, Some(authority.certificate()))
             .map_err(|error| failed(error.into()))?;
 
-        let mut config = Config::new(*client.clock(), client.random().fork("http"));
-        config.tokens = Tokens::new();
-        for (token, user) in tokens {
-            config.tokens.add(token, user);
-        }
-        let front = Front::new(backend, config);
         let listening =
             front.listen(address, Some(tls)).await.map_err(|source| ClusterError::Listen { address, source })?;
         let url = url(listening.address());
         let file = kubeconfig::of_cluster("orchestrion", &url, authority.certificate(), &admin);
         let kubeconfig = file.to_yaml();
-        Ok(Self { front, listening, authority, kubeconfig })
-    }
-
-    pub(super) fn front(&self) -> &Front {
-        &self.front
+        Ok(Self { listening, authority, kubeconfig })
     }
 
     pub(super) fn address(&self) -> SocketAddr {

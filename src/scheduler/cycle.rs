@@ -35,6 +35,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
         schedule_all(&world, &effects, parallel.get()).await;
     };
     tokio::select! {
+        biased;
         () = work => {}
         () = cancel.cancelled() => {}
     }
@@ -56,6 +57,7 @@ async fn schedule_all(world: &Arc<World>, effects: &Effects, parallel: usize) {
         let Some(pod) = pod else {
             let clock = *effects.client.clock();
             tokio::select! {
+                biased; // in order, not at random: runs must be repeatable
                 () = world.news.notified() => {}
                 () = async { clock.sleep(deadline.unwrap_or_default()).await }, if deadline.is_some() => {}
                 Some(_) = pending.join_next(), if !pending.is_empty() => {}

@@ -2,3 +2,5 @@
 //! or a socket.
 
 mod architecture;
+mod determinism;
+mod lifecycle;

@@ -94,6 +94,7 @@ async fn check(stream: crate::runtime::PodStream, address: &str, service: &str) 
         }
     };
     tokio::select! {
+        biased;
         result = exchange => result,
         Err(error) = connection => Err(failed(&error)),
     }

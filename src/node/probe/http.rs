@@ -119,6 +119,7 @@ pub(in crate::node) async fn get(
         Ok::<_, hyper::Error>(status)
     };
     tokio::select! {
+        biased;
         status = exchange => status.map_err(|error| failed(go_error(&error))),
         // The connection also ends when the exchange is over, in which case that comes first.
         Err(error) = connection => Err(failed(go_error(&error))),

@@ -249,6 +249,7 @@ impl Container {
             let gone = out.clone();
             let mut shell = Shell::new(context, Sink::Session(out), input);
             tokio::select! {
+                biased;
                 code = shell.run(&command) => {
                     drop((shell, gone));
                     let _ = end.send(Ok(code)); // nobody may wait for it
@@ -304,6 +305,7 @@ impl Container {
                 let _ = end.send(code); // nobody may wait for it
             };
             tokio::select! {
+                biased;
                 () = output => {}
                 () = input => {}
             }

@@ -108,6 +108,7 @@ impl Server {
         );
         // A connection that breaks is its client's affair.
         tokio::select! {
+            biased;
             _ = &mut connection => {}
             () = closed(&mut close) => {
                 connection.as_mut().graceful_shutdown();
@@ -120,6 +121,7 @@ impl Server {
         let mut buffer = vec![0; 64 << 10];
         loop {
             tokio::select! {
+                biased;
                 received = socket.recv_from(&mut buffer) => if let Ok((_, sender)) = received {
                     let _ = socket.send_to(self.text().as_bytes(), sender).await; // datagrams may be lost
                 },
@@ -187,6 +189,7 @@ impl super::context::Program for Arc<DefaultProgram> {
                 let mut shell = super::shell::Shell::new(context.clone(), sink, input);
                 // The programs here handle no signals: they end with the signal's default effect.
                 return tokio::select! {
+                    biased;
                     code = shell.run(&command) => code,
                     _ = context.terminated() => 143,
                 };
