@@ -116,9 +116,14 @@ impl Proxying<'_> {
         match place {
             Place::Pod(name, port) => {
                 let pod = Target::one(Kind::of::<Pod>(), &*self.path.namespace, name);
-                match self.backend.connect(self.call, &pod, Connect::PortForward(port)).await? {
-                    Connection::Port(stream) => Ok(stream),
-                    other => Err(ApiError::internal(format!("asked for a port, got {other:?}"))),
+                match self.backend.connect(self.call, &pod, Connect::PortForward(port)).await {
+                    Ok(Connection::Port(stream)) => Ok(stream),
+                    Err(error) if error.code() < 500 => Err(error),
+                    Err(error) => Err(ApiError::new(
+                        Reason::ServiceUnavailable,
+                        format!("error trying to reach service: {}", error.message()),
+                    )),
+                    Ok(other) => Err(ApiError::internal(format!("asked for a port, got {other:?}"))),
                 }
             }
             Place::Address(address, port) => match TcpStream::connect((address.as_str(), port)).await {

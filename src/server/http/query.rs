@@ -83,7 +83,7 @@ impl Query {
 
     fn labels(&self) -> Result<LabelSelector, ApiError> {
         let text = self.get("labelSelector").unwrap_or_default();
-        text.parse().map_err(|error| ApiError::bad_request(format!("unable to parse requirement: {error}")))
+        text.parse().map_err(|error| ApiError::bad_request(format!("{error}")))
     }
 
     fn fields(&self) -> Result<FieldSelector, ApiError> {

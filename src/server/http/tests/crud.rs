@@ -95,7 +95,7 @@ async fn a_patch_is_read_by_its_media_type() {
 async fn bad_requests_get_upstreams_answers() {
     let front = front(&Few::named(&["a"]));
     let json = [("content-type", "application/json")];
-    let protobuf = [("content-type", "application/vnd.kubernetes.protobuf")];
+    let cbor = [("content-type", "application/cbor")];
     let apply = [("content-type", "application/apply-patch+yaml")];
     let large = "x".repeat(3 * 1024 * 1024 + 1);
     for (method, path, headers, body, code, message) in [
@@ -131,10 +131,10 @@ async fn bad_requests_get_upstreams_answers() {
         (
             "POST",
             MAPS,
-            &protobuf,
+            &cbor,
             "k8s",
             415,
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         ),
         ("POST", MAPS, &json, &large, 413, "Request entity too large: limit is 3145728"),
         (

@@ -2,5 +2,7 @@
 
 mod crud;
 mod fixture;
+#[cfg(feature = "kube")]
+mod kube_client;
 mod paths;
 mod watching;
