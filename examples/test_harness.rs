@@ -76,6 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
         runtime.block_on(a_workload_outlives_faults_and_its_node(seed))
     };
+    #[allow(clippy::disallowed_methods, reason = "real time, to show how little passes")]
     let begin = Instant::now();
     let story = run(42)?;
     println!("ten minutes passed in {:.0} ms", begin.elapsed().as_secs_f64() * 1e3);
