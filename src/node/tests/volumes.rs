@@ -49,10 +49,12 @@ async fn the_environment_comes_from_everywhere_that_a_pod_may_name() {
             "B=ab $(NONE) $(A)",
             "CFG_level=3",
             "CFG_mode=fast",
+            "HOSTNAME=web",
             "IP=10.244.1.2",
             "KEY=hush",
             "LEVEL=3",
             "MIB=64",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "POD=web",
         ]
     );
