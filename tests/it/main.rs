@@ -3,4 +3,7 @@
 
 mod architecture;
 mod determinism;
+mod kube_rs;
 mod lifecycle;
+mod remote;
+mod services;

@@ -10,6 +10,9 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
 use crate::client::{Informer, Informers, ObjectRef};
 
+/// How many aliases are followed, one after the other: they may form a circle.
+const ALIASES: usize = 8;
+
 /// How long answers may be kept, in seconds: CoreDNS' default.
 const TTL: u32 = 5;
 
@@ -95,8 +98,22 @@ impl Zone {
         Record::from_rdata(self.domain.clone(), TTL, RData::SOA(soa))
     }
 
-    /// Looks `name` up.
+    /// Looks `name` up. An alias within the zone is followed, so that the client need not ask again.
     pub fn lookup(&self, name: &Name, record_type: RecordType) -> Answer {
+        let mut answer = self.find(name, record_type);
+        if let (Answer::Records { answers, .. }, RecordType::A | RecordType::AAAA) = (&mut answer, record_type) {
+            for _ in 0..ALIASES {
+                let Some(RData::CNAME(alias)) = answers.last().map(|record| &record.data) else { break };
+                let mut target = alias.0.clone();
+                target.set_fqdn(true);
+                let Answer::Records { answers: more, .. } = self.find(&target, record_type) else { break };
+                answers.extend(more);
+            }
+        }
+        answer
+    }
+
+    fn find(&self, name: &Name, record_type: RecordType) -> Answer {
         let lowered = lower(name);
         if let Some(address) = reverse(&lowered) {
             return self.pointer(name, address, record_type);
