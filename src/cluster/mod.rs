@@ -221,6 +221,7 @@ impl Cluster {
     }
 
     /// Stops everything in order: the wire, the nodes, the controllers. Containers that ran in this process end.
+    #[cfg_attr(not(feature = "http"), allow(unused_mut, reason = "the wire is what is taken out"))]
     pub async fn stop(mut self) {
         #[cfg(feature = "http")]
         if let Some(wire) = self.wire.take() {
