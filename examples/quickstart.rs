@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use orchestrion::api::{DeleteOptions, FieldSelector, LabelSelector, ListOptions, Patch, WatchOptions};
-use orchestrion::client::{Api, RolloutStatus, TypedEvent};
+use orchestrion::client::{Api, RolloutStatus, TypedEvent, WaitError};
 use orchestrion::cluster::Cluster;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +31,7 @@ async fn main() -> Result<()> {
 
     let cluster = report.step("start a cluster of three nodes", Cluster::builder().nodes(3).start()).await?;
     let deployments = cluster.client().api::<Deployment>("default");
+    let pods = cluster.client().api::<Pod>("default");
 
     cluster.apply(include_str!("../tests/fixtures/myapp.yaml")).await?;
     cluster.apply(include_str!("../tests/fixtures/myapp-service.yaml")).await?;
@@ -54,23 +55,19 @@ async fn main() -> Result<()> {
     ] } } } });
     deployments.patch("myapp", Patch::Strategic(image)).await?;
     report.step("roll out a new image under load", follow(&deployments)).await?;
+    report.step("the old pods finish what they have begun", settled(&pods)).await?;
     let (sent, failed) = load.stop().await;
     println!("  {sent} requests from {CLIENTS} clients meanwhile, {failed} failed");
 
-    let pods = cluster.client().api::<Pod>("default");
     let lost = pods.list(&ListOptions::default()).await?.items[0].metadata.name.clone().unwrap_or_default();
     println!("\n{lost} is lost");
     pods.delete_with(&lost, &DeleteOptions { grace_period: Some(0), ..DeleteOptions::default() }).await?;
-    let replaced = |pods: &[Arc<Pod>]| {
-        let ready = |pod: &&Arc<Pod>| pod.metadata.name.as_deref() != Some(&*lost) && is_ready(pod);
-        pods.iter().filter(ready).count() == 3
-    };
-    let all = LabelSelector::default();
-    report.step("replace a lost pod", pods.wait_all(all, Duration::from_secs(60), replaced)).await?;
+    report.step("replace a lost pod", settled(&pods)).await?;
 
     let load = Load::start(by_ip);
     deployments.undo("myapp", None).await?;
     report.step("undo the rollout under load", follow(&deployments)).await?;
+    report.step("the undone pods finish too", settled(&pods)).await?;
     let (sent, failed_again) = load.stop().await;
     println!("  {sent} requests meanwhile, {failed_again} failed");
     for set in cluster.client().api::<ReplicaSet>("default").list(&ListOptions::default()).await?.items {
@@ -87,6 +84,12 @@ async fn main() -> Result<()> {
     report.step("stop the cluster", stop).await?;
     report.print();
     if failed + failed_again > 0 { Err("requests were lost".into()) } else { Ok(()) }
+}
+
+/// Waits until there are three pods, all ready and none on its way out.
+async fn settled(pods: &Api<Pod>) -> std::result::Result<(), WaitError> {
+    let settled = |pods: &[Arc<Pod>]| pods.len() == 3 && pods.iter().all(|pod| is_ready(pod));
+    pods.wait_all(LabelSelector::default(), Duration::from_secs(60), settled).await.map(drop)
 }
 
 fn is_ready(pod: &Pod) -> bool {
