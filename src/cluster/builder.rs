@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug};
+#[cfg(feature = "http")]
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::nodes::Nodes;
 use super::{Cluster, ClusterError, Part, kubernetes};
-use crate::api::{Admission, Backend, Kind, User};
+#[cfg(feature = "http")]
+use crate::api::User;
+use crate::api::{Admission, Backend, Kind};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::random::Random;

@@ -12,6 +12,7 @@ pub mod pki;
 #[cfg(feature = "http")]
 mod wire;
 
+#[cfg(feature = "dns")]
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
