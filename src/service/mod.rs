@@ -10,3 +10,4 @@ pub mod allocate;
 pub mod dns;
 pub mod loopback;
 pub mod proxy;
+mod slice;

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
 use crate::client::{Informer, Informers, ObjectRef};
+use crate::service::slice::{SERVICE_NAME, service_of};
 
 /// How many aliases are followed, one after the other: they may form a circle.
 const ALIASES: usize = 8;
@@ -16,8 +17,6 @@ const ALIASES: usize = 8;
 /// How long answers may be kept, in seconds: CoreDNS' default.
 const TTL: u32 = 5;
 
-/// The label by which an EndpointSlice names its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The index of Services by cluster IP.
 const CLUSTER_IP: &str = "dns/cluster-ip";
 /// The index of EndpointSlices by address.
@@ -283,11 +282,6 @@ impl Zone {
         members.sort_by(|a, b| (a.address, &a.host).cmp(&(b.address, &b.host)));
         members
     }
-}
-
-fn service_of(slice: &EndpointSlice) -> Option<ObjectRef> {
-    let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
-    Some(ObjectRef::new(slice.metadata.namespace.clone()?, name))
 }
 
 fn external(spec: &ServiceSpec) -> Option<&str> {

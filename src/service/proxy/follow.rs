@@ -11,9 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::{Proxy, routes};
 use crate::client::{Informer, Informers, ObjectRef};
-
-/// The label by which an EndpointSlice names its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+use crate::service::slice::{SERVICE_NAME, service_of};
 
 /// Services whose routes may have changed.
 #[derive(Debug, Default)]
@@ -84,11 +82,6 @@ impl ServiceProxy {
         // The sender ends only with the task, and the task with `self`.
         let _ = self.served.clone().wait_for(|served| served.contains(service)).await;
     }
-}
-
-fn service_of(slice: &EndpointSlice) -> Option<ObjectRef> {
-    let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
-    Some(ObjectRef::new(slice.metadata.namespace.clone()?, name))
 }
 
 fn addresses_of(node: &Node) -> Vec<IpAddr> {
