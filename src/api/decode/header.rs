@@ -77,7 +77,7 @@ impl Identity {
             Ok(_) => return self.unrecognized(json, &not_a_header("array")),
             Err(error) if error.is_data() => {
                 let message = error.to_string();
-                let value = super::tracked::go_value(&message, false).unwrap_or_else(|| "object".to_owned());
+                let value = super::notes::go_value(&message, false).unwrap_or_else(|| "object".to_owned());
                 let whole = message.contains("struct Header");
                 let field = json_field(json);
                 let why = if whole {

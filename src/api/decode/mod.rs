@@ -3,12 +3,14 @@
 
 mod dynamic;
 mod header;
+mod notes;
 mod place;
+mod reader;
 mod scalar;
 mod syntax;
 #[cfg(test)]
 mod tests;
-mod tracked;
+mod tree;
 
 use std::sync::Arc;
 
@@ -16,8 +18,10 @@ use k8s_openapi::Resource;
 use serde::de::DeserializeOwned;
 
 use self::header::Identity;
+use self::notes::Notes;
 use self::place::Place;
-use self::tracked::{Notes, Tracked};
+use self::reader::Reader;
+use self::tree::Node;
 use super::backend::Call;
 use super::kind::Kind;
 use super::object::{Draft, Dynamic};
@@ -52,12 +56,11 @@ pub struct Decoded<T> {
 /// # Ok::<(), orchestrion::api::ApiError>(())
 /// ```
 pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<Decoded<T>, ApiError> {
+    let tree = Node::read(json).map_err(|error| ApiError::bad_request(syntax::mistake(&error, json)))?;
     let notes = Notes::default();
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let read = T::deserialize(Tracked::new(&mut reader, &Place::ROOT, &notes));
-    match read.and_then(|object| reader.end().map(|()| object)) {
+    match T::deserialize(Reader::new(&tree, &Place::ROOT, &notes)) {
         Ok(object) => Ok(Decoded { object, strict: notes.into_strict() }),
-        Err(error) => Err(ApiError::bad_request(notes.into_failure(json, &error))),
+        Err(error) => Err(ApiError::bad_request(notes.into_failure(&error))),
     }
 }
 
