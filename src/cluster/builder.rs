@@ -16,6 +16,7 @@ use crate::api::User;
 use crate::api::{Admission, Backend, Kind};
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::node::AgentConfig;
 use crate::random::Random;
 use crate::reconcile::{Context, Running, controllers};
 use crate::runtime::Runtime;
@@ -72,6 +73,9 @@ impl NodeSeat {
 /// Makes the runtime of a node.
 pub type RuntimeFactory = Arc<dyn Fn(&NodeSeat) -> Arc<dyn Runtime> + Send + Sync>;
 
+/// Changes the usual configuration of a node agent.
+pub(super) type AgentSettings = Arc<dyn Fn(AgentConfig) -> AgentConfig + Send + Sync>;
+
 /// Wraps the backend that every part's client calls.
 type Interposer = Box<dyn FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend> + Send>;
 /// Starts something over the cluster's context.
@@ -92,6 +96,7 @@ pub struct Builder {
     starters: Vec<Starter>,
     registry: Registry,
     runtime: RuntimeFactory,
+    agent: AgentSettings,
     without: BTreeSet<Part>,
     #[cfg(feature = "http")]
     listen: Option<SocketAddr>,
@@ -124,6 +129,7 @@ impl Default for Builder {
             starters: Vec::new(),
             registry: Registry::default(),
             runtime: Arc::new(|seat| Arc::new(seat.memory_runtime())),
+            agent: Arc::new(|agent| agent),
             without: BTreeSet::new(),
             #[cfg(feature = "http")]
             listen: None,
@@ -219,6 +225,16 @@ impl Builder {
         self
     }
 
+    /// What each node's agent is told, where it is not the usual: `change` gets the usual configuration.
+    ///
+    /// ```
+    /// let builder = orchestrion::cluster::Cluster::builder().agent(|agent| agent.with_capacity("pods", "500"));
+    /// ```
+    pub fn agent(mut self, change: impl Fn(AgentConfig) -> AgentConfig + Send + Sync + 'static) -> Self {
+        self.agent = Arc::new(change);
+        self
+    }
+
     /// Leaves a part out.
     pub fn without(mut self, part: Part) -> Self {
         self.without.insert(part);
@@ -250,8 +266,11 @@ impl Builder {
             Network::Loopback => AddressPlan::loopback().map_err(ClusterError::Addresses)?,
             Network::Simulated => AddressPlan::simulated(),
         };
+        let usual = (self.agent)(AgentConfig::new("", std::net::Ipv4Addr::UNSPECIFIED.into()));
+        let pods = usual.capacity.get("pods").and_then(|pods| pods.0.parse().ok());
+        let plan = plan.with_pods_per_node(pods.unwrap_or_default());
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
-        let nodes = Nodes::new(plan.clone(), SimulatedNetwork::default(), self.registry, self.runtime);
+        let nodes = Nodes::new(plan.clone(), SimulatedNetwork::default(), self.registry, self.runtime, self.agent);
 
         let kind = Kind::of::<k8s_openapi::api::core::v1::Service>();
         let stored = store.list(&Scope::all(kind.stored().clone()), &Range::default()).await?;

@@ -1,17 +1,17 @@
 //! The nodes of a cluster: their runtimes and agents, and how the API server finds them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ClusterError;
-use super::builder::{NodeSeat, RuntimeFactory};
+use super::builder::{AgentSettings, NodeSeat, RuntimeFactory};
 use crate::api::{NodeDirectory, NodeEndpoint};
 use crate::client::Informers;
 use crate::node::{Agent, AgentConfig};
 use crate::random::Random;
 use crate::runtime::Runtime;
-use crate::runtime::memory::{self, Registry, SimulatedNetwork};
+use crate::runtime::memory::{self, PodRange, Registry, SimulatedNetwork};
 use crate::service::loopback::AddressPlan;
 
 /// The agents that can be reached, by the name of their node.
@@ -36,6 +36,7 @@ pub struct Nodes {
     simulated: SimulatedNetwork,
     registry: Registry,
     factory: RuntimeFactory,
+    settings: AgentSettings,
     directory: Arc<Directory>,
     nodes: Mutex<BTreeMap<String, Node>>,
 }
@@ -52,8 +53,9 @@ impl Nodes {
         simulated: SimulatedNetwork,
         registry: Registry,
         factory: RuntimeFactory,
+        settings: AgentSettings,
     ) -> Self {
-        Self { plan, simulated, registry, factory, directory: Arc::default(), nodes: Mutex::default() }
+        Self { plan, simulated, registry, factory, settings, directory: Arc::default(), nodes: Mutex::default() }
     }
 
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<String, Node>> {
@@ -80,7 +82,7 @@ impl Nodes {
         if nodes.get(name).is_some_and(|node| node.agent.is_some()) {
             return Err(ClusterError::NodeExists(name.to_owned()));
         }
-        let used: Vec<u32> = nodes.values().map(|node| node.index).collect();
+        let used: BTreeSet<u32> = nodes.values().map(|node| node.index).collect();
         let free = || (0..).find(|index| !used.contains(index));
         let index = nodes.get(name).map(|node| node.index).or_else(free).unwrap_or_default();
         let no_addresses = || ClusterError::NoAddresses(name.to_owned());
@@ -88,14 +90,15 @@ impl Nodes {
         let node = match nodes.remove(name) {
             Some(node) => node,
             None => {
-                let pods = self.plan.node_pods(index).and_then(|subnet| subnet.nth(0)).ok_or_else(no_addresses)?;
+                let first = self.plan.node_pods(index).and_then(|subnet| subnet.nth(0)).ok_or_else(no_addresses)?;
+                let pods = PodRange::with_prefix(first, self.plan.node_prefix);
                 let seat = NodeSeat {
                     name: name.to_owned(),
                     index,
                     network: if self.plan.loopback {
-                        memory::Network::loopback(pods)
+                        memory::Network::Loopback(pods)
                     } else {
-                        memory::Network::simulated(pods, self.simulated.clone())
+                        memory::Network::Simulated(pods, self.simulated.clone())
                     },
                     registry: self.registry.clone(),
                     clock: *informers.client().clock(),
@@ -108,7 +111,7 @@ impl Nodes {
         let mut config = AgentConfig::new(name, address.into());
         config.pod_cidr = self.plan.node_pods(index).map(|subnet| subnet.to_string());
         config.cluster_dns = vec![self.plan.dns().into()];
-        let agent = Agent::start(config, informers, runtime);
+        let agent = Agent::start((self.settings)(config), informers, runtime);
         self.directory.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), agent.endpoint());
         nodes.insert(name.to_owned(), Node { agent: Some(agent), ..node });
         Ok(())

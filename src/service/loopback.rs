@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// The port of the socket that marks a block as taken.
 const CLAIM_PORT: u16 = 47_111;
 
+/// Nodes take a /24 of the pods' addresses, as upstream's default has it.
+const NODE_PREFIX: u8 = 24;
+
 /// The first and the last block that clusters use: the lower half is left to the machine and to others.
 const BLOCKS: std::ops::RangeInclusive<u8> = 128..=254;
 
@@ -68,8 +71,10 @@ pub struct AddressPlan {
     pub services: Subnet,
     /// Nodes.
     pub nodes: Subnet,
-    /// Pods; each node takes a `/24` of it.
+    /// Pods; each node takes a part of it.
     pub pods: Subnet,
+    /// How many leading bits the part of a node has: 24, unless [`AddressPlan::with_pods_per_node`] asks for more room.
+    pub node_prefix: u8,
     /// Whether these are loopback addresses with real sockets behind them.
     pub loopback: bool,
     /// Keeps the block claimed.
@@ -104,6 +109,7 @@ impl AddressPlan {
             services: Subnet::new(Ipv4Addr::new(10, 96, 0, 0), 12),
             nodes: Subnet::new(Ipv4Addr::new(172, 16, 0, 0), 12),
             pods: Subnet::new(Ipv4Addr::new(10, 128, 0, 0), 9),
+            node_prefix: NODE_PREFIX,
             loopback: false,
             _claim: None,
         }
@@ -115,7 +121,26 @@ impl AddressPlan {
             let [a, b, _, _] = Ipv4Addr::from(block.base).octets();
             Subnet::new(Ipv4Addr::new(a, b, offset, 0), prefix)
         };
-        Self { services: part(0, 20), nodes: part(240, 21), pods: part(0, 16), loopback: true, _claim: None }
+        Self {
+            services: part(0, 20),
+            nodes: part(240, 21),
+            pods: part(0, 16),
+            node_prefix: NODE_PREFIX,
+            loopback: true,
+            _claim: None,
+        }
+    }
+
+    /// The same plan with room for so many pods on each node (and for the fewer nodes, where they need more than 253
+    /// addresses).
+    #[must_use]
+    pub fn with_pods_per_node(mut self, pods: u32) -> Self {
+        while Subnet::new(Ipv4Addr::UNSPECIFIED, self.node_prefix).size() - 3 < pods
+            && self.node_prefix > self.pods.prefix
+        {
+            self.node_prefix -= 1;
+        }
+        self
     }
 
     /// The address of the `index`-th node.
@@ -126,9 +151,11 @@ impl AddressPlan {
     /// The pod range of the `index`-th node.
     pub fn node_pods(&self, index: u32) -> Option<Subnet> {
         // On loopback the Services' /20 comes first and the nodes' range begins at .240.
-        let (skipped, last) = if self.loopback { (16, 239) } else { (0, u32::MAX) };
-        let index = index.checked_add(skipped).filter(|index| *index <= last)?;
-        self.pods.subnet(24, index)
+        let (first, end): (u32, u32) = if self.loopback { (16 << 8, 240 << 8) } else { (0, self.pods.size()) };
+        let size = Subnet::new(Ipv4Addr::UNSPECIFIED, self.node_prefix).size();
+        let offset = index.checked_mul(size)?.checked_add(first.next_multiple_of(size))?;
+        let last = offset.checked_add(size)?;
+        (last <= end).then(|| self.pods.nth(offset)).flatten().map(|base| Subnet::new(base, self.node_prefix))
     }
 
     /// The ClusterIP of the `kubernetes` Service.
@@ -161,5 +188,17 @@ mod tests {
         assert!(plan.node_pods(223).is_some());
         assert!(plan.node_pods(224).is_none(), "the nodes' own range begins there");
         assert_eq!(plan.node(0).unwrap().to_string(), "127.20.240.1");
+    }
+
+    #[test]
+    fn nodes_with_many_pods_take_larger_ranges() {
+        let block = || AddressPlan::within(Subnet::new(Ipv4Addr::new(127, 20, 0, 0), 16));
+        assert_eq!(block().with_pods_per_node(253).node_pods(1).unwrap().to_string(), "127.20.17.0/24");
+        let wide = block().with_pods_per_node(328);
+        assert_eq!(wide.node_pods(0).unwrap().to_string(), "127.20.16.0/23");
+        assert_eq!(wide.node_pods(111).unwrap().to_string(), "127.20.238.0/23");
+        assert!(wide.node_pods(112).is_none());
+        let plan = AddressPlan::simulated().with_pods_per_node(328);
+        assert_eq!(plan.node_pods(6_099).unwrap().to_string(), "10.175.166.0/23");
     }
 }

@@ -70,40 +70,46 @@ impl Network {
     }
 }
 
-/// The addresses of one node's pods: a /24, of which each pod takes one.
+/// The addresses of one node's pods, of which each pod takes one.
 #[derive(Clone, Debug)]
 pub struct PodRange {
     first: Ipv4Addr,
+    prefix: u8,
     used: Arc<Mutex<Used>>,
 }
 
 #[derive(Debug, Default)]
 struct Used {
-    last: u8,
-    taken: BTreeSet<u8>,
+    last: u32,
+    taken: BTreeSet<u32>,
 }
 
 impl PodRange {
-    /// The range that begins at `first`.
+    /// The /24 that begins at `first`.
     pub fn new(first: Ipv4Addr) -> Self {
-        Self { first, used: Arc::default() }
+        Self::with_prefix(first, 24)
+    }
+
+    /// The range of that many leading bits (at least 8, at most 30) that begins at `first`.
+    pub fn with_prefix(first: Ipv4Addr, prefix: u8) -> Self {
+        Self { first, prefix: prefix.clamp(8, 30), used: Arc::default() }
     }
 
     /// `10.244.1.0/24`
     pub fn cidr(&self) -> String {
-        format!("{}/24", self.first)
+        format!("{}/{}", self.first, self.prefix)
     }
 
     /// Takes the next free address, so that a released one rests as long as possible.
     pub(super) fn take(&self) -> Option<Address> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        // .0 is the network, .1 the node's end of it, .255 the broadcast address.
-        let after = (2..=254).map(|step| 2 + (u16::from(used.last.max(1)) - 1 + step - 2) % 253);
-        let host = after.filter_map(|host| u8::try_from(host).ok()).find(|host| !used.taken.contains(host))?;
+        // The first address is the network, the second the node's end of it, the last the broadcast address.
+        let pods = (1_u32 << (32 - self.prefix)) - 3;
+        let after = (0..pods).map(|step| 2 + (used.last.max(1) - 1 + step) % pods);
+        let host = after.into_iter().find(|host| !used.taken.contains(host))?;
         used.taken.insert(host);
         used.last = host;
-        let [a, b, c, _] = self.first.octets();
-        Some(Address { ip: Ipv4Addr::new(a, b, c, host).into(), host, range: self.clone() })
+        Some(Address { ip: Ipv4Addr::from(u32::from(self.first) + host).into(), host, range: self.clone() })
     }
 }
 
@@ -111,7 +117,7 @@ impl PodRange {
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) ip: IpAddr,
-    host: u8,
+    host: u32,
     range: PodRange,
 }
 

@@ -33,4 +33,6 @@ pub use self::front::{Config, Front};
 pub use self::health::KUBERNETES_VERSION;
 pub use self::layers::authenticate::PeerUser;
 pub use self::listener::Listening;
+#[cfg(fuzzing)]
+pub use self::spdy::read_frames;
 pub use self::tls::{Tls, TlsError};

@@ -4,6 +4,7 @@
 
 mod query;
 mod records;
+mod respond;
 mod server;
 
 pub use self::query::ask;

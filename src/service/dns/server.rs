@@ -5,16 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::records::{Answer, Zone};
+use super::records::Zone;
 
-/// The size of answers over UDP that we offer and accept.
-const PAYLOAD: u16 = 1232;
 /// How many TCP connections are served at a time.
 const CONNECTIONS: usize = 64;
 /// How long a TCP connection may be silent.
@@ -63,7 +60,7 @@ async fn serve_udp(socket: UdpSocket, zone: Arc<Zone>) {
     loop {
         // An error here tells what became of an earlier answer.
         let Ok((length, client)) = socket.recv_from(&mut datagram).await else { continue };
-        if let Some(answer) = answer(&zone, &datagram[..length], true) {
+        if let Some(answer) = zone.respond(&datagram[..length], true) {
             let _ = socket.send_to(&answer, client).await;
         }
     }
@@ -91,60 +88,9 @@ async fn converse(mut stream: TcpStream, zone: &Zone) -> io::Result<()> {
         tokio::time::timeout(IDLE, stream.read_exact(&mut length)).await??;
         let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
         tokio::time::timeout(IDLE, stream.read_exact(&mut question)).await??;
-        let Some(answer) = answer(zone, &question, false) else { return Ok(()) };
+        let Some(answer) = zone.respond(&question, false) else { return Ok(()) };
         let Ok(length) = u16::try_from(answer.len()) else { return Ok(()) };
         stream.write_all(&length.to_be_bytes()).await?;
         stream.write_all(&answer).await?;
     }
-}
-
-/// The answer to a message, on the wire; none to what is no question.
-fn answer(zone: &Zone, question: &[u8], datagram: bool) -> Option<Vec<u8>> {
-    let request = match Message::from_vec(question) {
-        Ok(request) => request,
-        Err(_) => {
-            let id = question.get(..2).map(|id| u16::from_be_bytes([id[0], id[1]]))?;
-            return Message::error_msg(id, OpCode::Query, ResponseCode::FormErr).to_vec().ok();
-        }
-    };
-    if request.metadata.message_type != MessageType::Query {
-        return None;
-    }
-    let mut response = Message::response(request.metadata.id, request.metadata.op_code);
-    response.metadata.recursion_desired = request.metadata.recursion_desired;
-    response.metadata.response_code = match request.queries.as_slice() {
-        _ if request.metadata.op_code != OpCode::Query => ResponseCode::NotImp,
-        [query] => {
-            response.add_query(query.clone());
-            match zone.lookup(query.name(), query.query_type()) {
-                Answer::Records { answers, additionals } => {
-                    response.metadata.authoritative = true;
-                    if answers.is_empty() {
-                        response.add_authority(zone.authority());
-                    }
-                    response.add_answers(answers);
-                    response.add_additionals(additionals);
-                    ResponseCode::NoError
-                }
-                Answer::NoSuchName => {
-                    response.metadata.authoritative = true;
-                    response.add_authority(zone.authority());
-                    ResponseCode::NXDomain
-                }
-                Answer::NotOurs => ResponseCode::Refused,
-            }
-        }
-        _ => ResponseCode::FormErr,
-    };
-    if request.edns.is_some() {
-        let mut edns = Edns::new();
-        edns.set_max_payload(PAYLOAD);
-        response.set_edns(edns);
-    }
-    let wire = response.to_vec().ok()?;
-    let limit = usize::from(request.max_payload().min(PAYLOAD));
-    if datagram && wire.len() > limit {
-        return response.truncate().to_vec().ok();
-    }
-    Some(wire)
 }

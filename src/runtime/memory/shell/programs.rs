@@ -49,6 +49,13 @@ async fn sh(shell: &mut Shell, args: Vec<String>, stdio: Stdio) -> i32 {
         && flags.starts_with('-')
         && flags.ends_with('c')
     {
+        if flags.contains('n') {
+            // Reads the script and runs nothing of it.
+            return match parse::parse(script) {
+                Ok(_) => 0,
+                Err(message) => fail(shell, &stdio, format!("sh: {message}"), 2).await,
+            };
+        }
         let name = if rest.is_empty() { vec!["sh".to_owned()] } else { rest.to_vec() };
         let outer = std::mem::replace(&mut shell.arguments, name);
         let code = script_of(shell, script, &stdio).await;

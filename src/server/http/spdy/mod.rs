@@ -10,3 +10,12 @@ mod headers;
 mod tests;
 
 pub(crate) use self::connection::{Output, Stream, serve};
+
+/// Reads frames until one is none, for the fuzzer.
+#[cfg(fuzzing)]
+pub fn read_frames(bytes: &[u8]) -> usize {
+    use tokio_util::codec::Decoder;
+
+    let (mut codec, mut source) = (frame::Codec::new(), bytes::BytesMut::from(bytes));
+    std::iter::from_fn(|| codec.decode(&mut source).ok().flatten()).count()
+}

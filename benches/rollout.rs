@@ -1,0 +1,76 @@
+//! How long a Deployment takes from `apply` to all of its replicas ready, and from its deletion to the last pod gone:
+//! `cargo bench --bench rollout -- --nodes 1000 --replicas 10000`.
+
+mod figure;
+
+use std::error::Error;
+
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use orchestrion::api::{DeleteOptions, ListOptions, Propagation, WatchOptions};
+use orchestrion::client::{Informer, TypedEvent};
+use orchestrion::cluster::{Cluster, Network};
+
+use figure::{Options, now, report, spent};
+
+fn manifest(replicas: usize) -> String {
+    format!(
+        "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {{replicas: {replicas}, \
+         selector: {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, \
+         spec: {{containers: [{{name: web, image: web, ports: [{{containerPort: 8080}}], \
+         resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}}}]}}}}}}}}"
+    )
+}
+
+async fn measure(nodes: usize, replicas: usize) -> Result<(), Box<dyn Error>> {
+    let sizes = [("nodes", nodes), ("replicas", replicas)];
+    let cluster = Cluster::builder().network(Network::Simulated).nodes(nodes).start().await?;
+    let client = cluster.client();
+    Informer::start(client.all::<Node>())
+        .until(|all| all.len() == nodes && all.iter().all(|node| is_ready(node)))
+        .await;
+
+    let deployments = client.api::<Deployment>("default");
+    let mut events = deployments.watch(&WatchOptions::default()).await?;
+    let (begin, used) = (now(), spent("self"));
+    cluster.apply(&manifest(replicas)).await?;
+    while let Some(event) = events.next().await {
+        let (TypedEvent::Added(deployment) | TypedEvent::Modified(deployment)) = event? else { continue };
+        let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default();
+        if usize::try_from(ready) == Ok(replicas) {
+            break;
+        }
+    }
+    report("rollout", &sizes, begin.elapsed().as_secs_f64(), "s");
+    report("rollout/cpu", &sizes, (spent("self") - used).as_secs_f64(), "s");
+
+    let pods = Informer::start(client.all::<Pod>());
+    pods.until(|pods| pods.len() == replicas).await;
+    let (begin, used) = (now(), spent("self"));
+    let options = DeleteOptions { propagation: Some(Propagation::Foreground), ..DeleteOptions::default() };
+    deployments.delete_with("web", &options).await?;
+    pods.until(<[_]>::is_empty).await;
+    report("rollout/delete", &sizes, begin.elapsed().as_secs_f64(), "s");
+    report("rollout/delete/cpu", &sizes, (spent("self") - used).as_secs_f64(), "s");
+    assert!(client.all::<Pod>().list(&ListOptions::default()).await?.items.is_empty());
+    drop(cluster);
+    Ok(())
+}
+
+fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::read(&["nodes", "replicas"]);
+    match (options.find("nodes"), options.find("replicas")) {
+        (None, None) => {
+            measure(10, 1_000).await?;
+            measure(1_000, 10_000).await
+        }
+        (nodes, replicas) => measure(nodes.unwrap_or(10), replicas.unwrap_or(1_000)).await,
+    }
+}
