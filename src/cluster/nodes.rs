@@ -1,6 +1,6 @@
 //! The nodes of a cluster: their runtimes and agents, and how the API server finds them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -82,9 +82,10 @@ impl Nodes {
         if nodes.get(name).is_some_and(|node| node.agent.is_some()) {
             return Err(ClusterError::NodeExists(name.to_owned()));
         }
-        let used: BTreeSet<u32> = nodes.values().map(|node| node.index).collect();
-        let free = || (0..).find(|index| !used.contains(index));
-        let index = nodes.get(name).map(|node| node.index).or_else(free).unwrap_or_default();
+        // The first seat that nobody has: mostly the one after all others.
+        let next = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        let is_free = |index: &u32| nodes.values().all(|node| node.index != *index);
+        let index = nodes.get(name).map(|node| node.index).or_else(|| (0..=next).rev().find(is_free)).unwrap_or(next);
         let no_addresses = || ClusterError::NoAddresses(name.to_owned());
         let address = self.plan.node(index).ok_or_else(no_addresses)?;
         let node = match nodes.remove(name) {

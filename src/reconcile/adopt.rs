@@ -54,8 +54,11 @@ pub fn candidates<K: ApiType>(ctx: &Context, namespace: &str, uid: &str) -> Vec<
     let informer = ctx.informers().of::<K>();
     informer.index(BY_CONTROLLER, by_controller);
     let mut all = informer.by(BY_CONTROLLER, uid);
-    all.extend(informer.by(BY_CONTROLLER, &orphans_of(namespace)));
-    all.sort_by(|a, b| a.metadata().name.cmp(&b.metadata().name));
+    let orphans = informer.by(BY_CONTROLLER, &orphans_of(namespace));
+    if !orphans.is_empty() {
+        all.extend(orphans);
+        all.sort_by(|a, b| a.metadata().name.cmp(&b.metadata().name));
+    }
     all
 }
 
@@ -79,13 +82,14 @@ pub async fn claim<O: ApiType, K: ApiType>(
         let of = object.metadata();
         let matches = selector.matches(of.labels.as_ref());
         let name = of.name.as_deref().unwrap_or_default();
+        let controller = controller_of(of);
+        if controller.is_some_and(|controller| controller.uid == uid) && matches {
+            claimed.push(object);
+            continue;
+        }
         let mut owners = of.owner_references.clone().unwrap_or_default();
-        match controller_of(of) {
+        match controller {
             Some(controller) if controller.uid != uid => continue,
-            Some(_) if matches => {
-                claimed.push(object);
-                continue;
-            }
             Some(_) if meta.deletion_timestamp.is_none() => owners.retain(|owner| owner.uid != uid),
             None if matches && meta.deletion_timestamp.is_none() && of.deletion_timestamp.is_none() => {
                 if let Err(error) = may_adopt.get_or_try_init(|| still_there(ctx, owner)).await {

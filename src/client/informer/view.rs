@@ -1,6 +1,6 @@
 //! The view of an informer: objects by name, and by the values of its indexes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -60,32 +60,43 @@ impl<K> Change<K> {
     }
 }
 
+/// Objects by their names, which all maps of a view share.
+type Named<K> = BTreeMap<Arc<ObjectRef>, Arc<K>>;
+
 struct Index<K> {
     values: Box<dyn Fn(&K) -> Vec<String> + Send + Sync>,
-    entries: BTreeMap<String, BTreeSet<ObjectRef>>,
+    entries: BTreeMap<String, Named<K>>,
 }
 
 impl<K> Index<K> {
-    fn insert(&mut self, key: &ObjectRef, object: &K) {
+    fn insert(&mut self, key: &Arc<ObjectRef>, object: &Arc<K>) {
         for value in (self.values)(object) {
-            self.entries.entry(value).or_default().insert(key.clone());
+            self.entries.entry(value).or_default().insert(Arc::clone(key), Arc::clone(object));
         }
     }
 
     fn remove(&mut self, key: &ObjectRef, object: &K) {
         for value in (self.values)(object) {
-            if let Some(keys) = self.entries.get_mut(&value) {
-                keys.remove(key);
-                if keys.is_empty() {
+            if let Some(objects) = self.entries.get_mut(&value) {
+                objects.remove(key);
+                if objects.is_empty() {
                     self.entries.remove(&value);
                 }
             }
         }
     }
+
+    /// Puts `new` in the place of `old`: where the values are the same, the entries stay where they are.
+    fn replace(&mut self, key: &Arc<ObjectRef>, old: &K, new: &Arc<K>) {
+        if (self.values)(old) != (self.values)(new) {
+            self.remove(key, old);
+        }
+        self.insert(key, new);
+    }
 }
 
 pub(super) struct View<K> {
-    objects: BTreeMap<ObjectRef, Arc<K>>,
+    objects: Named<K>,
     indexes: BTreeMap<&'static str, Index<K>>,
 }
 
@@ -107,7 +118,7 @@ impl<K: ApiType> View<K> {
     pub(super) fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<K>> {
         let first = ObjectRef::new(namespace, "");
         self.objects
-            .range((Bound::Included(first), Bound::Unbounded))
+            .range::<ObjectRef, _>((Bound::Included(&first), Bound::Unbounded))
             .take_while(move |(key, _)| key.namespace == namespace)
             .map(|(_, object)| object)
     }
@@ -128,25 +139,26 @@ impl<K: ApiType> View<K> {
     }
 
     pub(super) fn by(&self, name: &str, value: &str) -> Vec<Arc<K>> {
-        let keys = self.indexes.get(name).and_then(|index| index.entries.get(value));
-        keys.into_iter().flatten().filter_map(|key| self.objects.get(key)).cloned().collect()
+        let objects = self.indexes.get(name).and_then(|index| index.entries.get(value));
+        objects.into_iter().flat_map(BTreeMap::values).cloned().collect()
     }
 
     /// Sets an object. A version that is there already changes nothing.
     pub(super) fn set(&mut self, object: Arc<K>) -> Vec<Change<K>> {
         let key = ObjectRef::of(object.metadata());
-        let old = self.objects.get(&key).cloned();
-        if let Some(old) = &old {
-            if same_version(&**old, &*object) {
-                return Vec::new();
+        let known = self.objects.get_key_value(&key).map(|(key, old)| (Arc::clone(key), Arc::clone(old)));
+        let (key, old) = match known {
+            Some((_, old)) if same_version(&*old, &*object) => return Vec::new(),
+            Some((key, old)) => {
+                self.indexes.values_mut().for_each(|index| index.replace(&key, &old, &object));
+                (key, Some(old))
             }
-            for index in self.indexes.values_mut() {
-                index.remove(&key, old);
+            None => {
+                let key = Arc::new(key);
+                self.indexes.values_mut().for_each(|index| index.insert(&key, &object));
+                (key, None)
             }
-        }
-        for index in self.indexes.values_mut() {
-            index.insert(&key, &object);
-        }
+        };
         self.objects.insert(key, Arc::clone(&object));
         vec![Change { old, new: Some(object) }]
     }
@@ -167,7 +179,7 @@ impl<K: ApiType> View<K> {
         let gone: Vec<_> = self
             .objects
             .iter()
-            .filter(|(key, old)| kept.get(key).is_none_or(|uid| **uid != old.metadata().uid))
+            .filter(|(key, old)| kept.get(&***key).is_none_or(|uid| **uid != old.metadata().uid))
             .map(|(_, old)| Arc::clone(old))
             .collect();
         let mut changes: Vec<_> = gone.iter().flat_map(|object| self.remove(object)).collect();
