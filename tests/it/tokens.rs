@@ -33,8 +33,8 @@ async fn request(cluster: &Cluster, method: &str, path: &str, token: &str, body:
 async fn who_am_i(cluster: &Cluster, token: &str) -> (u16, Value) {
     let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-    let (code, mut answer) = request(cluster, "POST", path, token, review).await;
-    (code, answer["status"]["userInfo"].take())
+    let (code, answer) = request(cluster, "POST", path, token, review).await;
+    (code, answer["status"].get("userInfo").cloned().unwrap_or_default())
 }
 
 async fn ask(cluster: &Cluster, account: &str, spec: Value) -> String {

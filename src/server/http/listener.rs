@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::body::BoxError;
 use super::front::Front;
 use super::layers::authenticate::PeerUser;
 use super::socket::Socket;
@@ -163,6 +164,16 @@ impl Shell {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        if let Err(error) = self.answer(stream, &socket, user).await {
+            tracing::debug!(%error, "connection ended early");
+            socket.linger().await;
+        }
+    }
+
+    async fn answer<S>(self, stream: S, socket: &Socket, user: Option<PeerUser>) -> Result<(), BoxError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Self { front, closing, gone, .. } = self;
         let of_requests = closing.child_token();
         let closing_requests = Closing(of_requests.clone());
@@ -190,16 +201,13 @@ impl Shell {
             of_requests.cancel();
             std::future::pending::<()>().await;
         };
-        let ended = tokio::select! {
+        tokio::select! {
             ended = &mut connection => ended,
-            () = client_ended => return,
+            () = client_ended => Ok(()),
             () = closing.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection ended early");
         }
     }
 }

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// How long to leave a connection alone that has something to read: whoever serves it may be about to.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a client may take to read why its connection ends.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// A connection. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -32,6 +35,19 @@ impl Socket {
                 _ => return,
             }
         }
+    }
+
+    /// Ends a connection on which the client may still be sending: closing it at once would make the kernel throw away
+    /// what has been answered. Does nothing where the connection goes on elsewhere, as streams do.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes at once.
+    pub(super) async fn linger(self) {
+        let Some(mut stream) = Arc::into_inner(self.0) else { return };
+        let _ = stream.shutdown().await; // a client that is gone needs no goodbye
+        let mut rest = [0; 4096];
+        let drained = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
+        let _ = tokio::time::timeout(LINGER, drained).await;
     }
 }
 
