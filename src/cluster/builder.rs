@@ -277,7 +277,12 @@ impl Builder {
         let services = stored.items.iter().filter_map(|object| object.as_typed());
         let allocator = ServiceAllocator::new(plan.services, NODE_PORTS, &random, services);
 
+        #[cfg(feature = "http")]
+        let issuer = super::wire::issuer(Arc::clone(&store), clock, &random)?;
+        // Who issues tokens, and who makes accounts: without either, pods would wait for what never comes.
+        let accounts = cfg!(feature = "http") && !self.without.contains(&Part::Controllers);
         let mut server = Server::builder(store)
+            .service_account_volumes(accounts)
             .clock(clock)
             .random(random.fork("apiserver"))
             .admission(Arc::new(allocator))
@@ -289,6 +294,10 @@ impl Builder {
         if let Some(authorizer) = self.authorizer {
             server = authorizer(server);
         }
+        #[cfg(feature = "http")]
+        {
+            server = server.tokens(Arc::clone(&issuer));
+        }
         let server = server.start().await?;
 
         let mut backend: Arc<dyn Backend> = Arc::new(server.clone());
@@ -297,7 +306,7 @@ impl Builder {
         }
         let client = Client::new(Arc::clone(&backend), clock, random.clone());
         #[cfg(feature = "http")]
-        let front = super::wire::front(backend, &client, self.tokens);
+        let front = super::wire::front(backend, &client, self.tokens, issuer);
         #[cfg(feature = "http")]
         let wire = match self.listen {
             Some(address) => Some(super::wire::Wire::listen(&front, &plan, address).await?),
@@ -314,7 +323,9 @@ impl Builder {
         let mut running = Running::default();
         if runs(Part::Controllers) {
             #[cfg(feature = "http")]
-            let root_certificate = wire.as_ref().map(|wire| wire.authority().certificate().to_owned());
+            // Pods mount it whether or not there is something that it is needed for.
+            let root_certificate =
+                Some(wire.as_ref().map(|wire| wire.authority().certificate().to_owned()).unwrap_or_default());
             #[cfg(not(feature = "http"))]
             let root_certificate = None;
             let settings = controllers::Settings { root_certificate, ..controllers::Settings::default() };

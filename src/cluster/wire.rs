@@ -8,11 +8,19 @@ use super::pki::Authority;
 use super::{ClusterError, kubeconfig};
 use crate::api::{Backend, User};
 use crate::client::Client;
+use crate::clock::Clock;
+use crate::random::Random;
+use crate::server::TokenIssuer;
+use crate::server::authn::ServiceAccountTokens;
 use crate::server::http::{Config, Front, Listening, Tls};
 use crate::service::loopback::AddressPlan;
+use crate::store::Store;
 
 /// How long requests may take to end when the cluster stops.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The name in the tokens of service accounts, as kubeadm has it.
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -22,12 +30,28 @@ pub(super) struct Wire {
 }
 
 /// The API over HTTP, for callers in this process and for those that come through a socket.
-pub(super) fn front(backend: Arc<dyn Backend>, client: &Client, tokens: Vec<(String, User)>) -> Front {
-    let config = Config::new(*client.clock(), client.random().fork("http"));
+pub(super) fn front(
+    backend: Arc<dyn Backend>,
+    client: &Client,
+    tokens: Vec<(String, User)>,
+    issuer: Arc<dyn TokenIssuer>,
+) -> Front {
+    let mut config = Config::new(*client.clock(), client.random().fork("http"));
+    config.issuer = Some(issuer);
     for (token, user) in tokens {
         config.tokens.add(token, user);
     }
     Front::new(backend, config)
+}
+
+/// Who issues the tokens of service accounts.
+pub(super) fn issuer(
+    store: Arc<dyn Store>,
+    clock: Clock,
+    random: &Random,
+) -> Result<Arc<dyn TokenIssuer>, ClusterError> {
+    let tokens = ServiceAccountTokens::new(store, clock, random.fork("tokens"), ISSUER);
+    Ok(Arc::new(tokens.map_err(|error| ClusterError::Certificates(error.into()))?))
 }
 
 impl Wire {

@@ -31,10 +31,16 @@ impl Inner {
         } else if let Some(review) = draft.typed_mut::<LocalSubjectAccessReview>() {
             review.status = Some(self.may_other(&review.spec, &mut errors).await);
         } else if let Some(review) = draft.typed_mut::<SelfSubjectRulesReview>() {
+            let namespace = review.spec.namespace.clone().unwrap_or_default();
+            if namespace.is_empty() {
+                return Err(ApiError::bad_request("no namespace on request"));
+            }
+            let rules = self.authorizer.rules(user, &namespace).await;
             review.status = Some(SubjectRulesReviewStatus {
-                incomplete: true,
-                evaluation_error: Some("the authorizer cannot list what it allows".to_owned()),
-                ..SubjectRulesReviewStatus::default()
+                incomplete: rules.incomplete.is_some(),
+                evaluation_error: rules.incomplete,
+                resource_rules: rules.resources,
+                non_resource_rules: rules.paths,
             });
         } else if let Some(review) = draft.typed_mut::<TokenReview>() {
             let audiences = review.spec.audiences.clone().unwrap_or_default();

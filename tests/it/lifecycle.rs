@@ -3,11 +3,19 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
-use orchestrion::api::ListOptions;
+use orchestrion::api::{ListOptions, Patch};
+use orchestrion::client::Client;
+use orchestrion::client::remote::RemoteBackend;
+use orchestrion::client::remote::kubeconfig::Kubeconfig;
+use orchestrion::clock::Clock;
 use orchestrion::cluster::Cluster;
+use orchestrion::random::Random;
+use serde_json::json;
 use tokio::runtime::Handle;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -36,27 +44,59 @@ async fn a_hundred_clusters_leave_no_task_behind() {
 }
 
 #[test]
-fn clusters_that_listen_leave_no_socket_behind() {
-    // In a process of its own: other tests open and close sockets all the time.
+fn a_hundred_clusters_that_listen_leave_no_socket_and_no_memory_behind() {
+    // In a process of its own: other tests open sockets and allocate all the time.
     let this = std::env::current_exe().unwrap();
     let alone = ["--ignored", "--exact", "lifecycle::in_a_process_of_its_own", "--test-threads=1", "--nocapture"];
     let done = Command::new(this).args(alone).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
 }
 
+/// What fifty clusters may leave behind: much less than one of them holds while it runs.
+const SLACK: usize = 256 << 10;
+
 #[tokio::test]
 #[ignore = "the test above runs it"]
 async fn in_a_process_of_its_own() {
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let held = || {
+        let counts = crate::ALLOCATOR.stats();
+        counts.bytes_allocated - counts.bytes_deallocated
+    };
     let before = open();
-    for number in 0..10 {
+    let (mut at_half, mut running) = (0, 0);
+    for number in 0..100 {
         let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         let cluster = Cluster::builder().listen(any).start().await.unwrap();
         use_it(&cluster).await;
+        roll_out(&cluster).await;
         assert!(open() > before, "the cluster listens");
+        running = held();
         end(cluster, number % 2 == 0).await;
         assert_eq!(open(), before, "after cluster {number}");
+        if number == 49 {
+            at_half = held();
+        }
     }
+    let after = held();
+    let told = format!("{at_half} bytes after 50 clusters, {after} after 100, {running} with one running");
+    println!("{told}");
+    assert!(running > after + SLACK, "the measure does not see a cluster: {told}");
+    assert!(after < at_half + SLACK, "{told}");
+}
+
+/// A rollout, a new image, and a request over the socket.
+async fn roll_out(cluster: &Cluster) {
+    cluster.apply(include_str!("../fixtures/myapp.yaml")).await.unwrap();
+    cluster.rolled_out("default", "myapp").await.unwrap();
+    let kubeconfig = Kubeconfig::from_yaml(cluster.kubeconfig().unwrap()).unwrap();
+    let remote = RemoteBackend::of_kubeconfig(&kubeconfig).unwrap();
+    let client = Client::new(Arc::new(remote), Clock::system(), Random::seeded(1));
+    let image = json!({ "spec": { "template": { "spec": { "containers": [
+        { "name": "hello-world", "image": "polarsquad/hello-world-app:v2" }
+    ] } } } });
+    client.api::<Deployment>("default").patch("myapp", Patch::Strategic(image)).await.unwrap();
+    cluster.rolled_out("default", "myapp").await.unwrap();
 }
 
 async fn use_it(cluster: &Cluster) {
@@ -73,7 +113,7 @@ async fn end(cluster: Cluster, in_order: bool) {
         false => drop(cluster),
     }
     let tasks = || Handle::current().metrics().num_alive_tasks();
-    for _ in 0..1000 {
+    for _ in 0..10_000 {
         if tasks() == 0 {
             return;
         }

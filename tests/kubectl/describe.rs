@@ -17,6 +17,13 @@ fn every_kind_is_described() {
     );
     cluster.ok(&format!("apply -f {controller}"));
     cluster.ok("wait --for=jsonpath={.status.readyReplicas}=1 rc/old --timeout 60s");
+    let revision = cluster.file(
+        "revision.yaml",
+        "apiVersion: apps/v1\nkind: ControllerRevision\nmetadata:\n  name: past\n  labels:\n    app: old\nrevision: 7\ndata:\n  colour: green\n",
+    );
+    cluster.ok(&format!("apply -f {revision}"));
+    let event =
+        cluster.ok("get events --field-selector reason=ScalingReplicaSet -o jsonpath={.items[0].metadata.name}");
     let node = cluster.ok("get nodes -o jsonpath={.items[0].metadata.name}");
     for (command, parts) in [
         (
@@ -33,27 +40,78 @@ fn every_kind_is_described() {
             "describe rs -l app=myapp",
             &["Controlled By:  Deployment/myapp", "3 Running / 0 Waiting / 0 Succeeded / 0 Failed", "SuccessfulCreate"],
         ),
-        ("describe rc old", &["1 current / 1 desired", "SuccessfulCreate"]),
+        (
+            "describe rc old",
+            &[
+                "Selector:     app=old",
+                "1 current / 1 desired",
+                "1 Running / 0 Waiting / 0 Succeeded / 0 Failed",
+                "SuccessfulCreate",
+                "Created pod: old-",
+            ],
+        ),
         (
             "describe pod -l app=myapp",
             &[
                 "Controlled By:  ReplicaSet/myapp-",
+                "Service Account:  default",
+                "Status:           Running",
+                "Container ID:   memory://",
+                "/var/run/secrets/kubernetes.io/serviceaccount from kube-api-access-",
+                "PodReadyToStartContainers",
+                "TokenExpirationSeconds:  3607",
+                "ConfigMapName:           kube-root-ca.crt",
                 "BestEffort",
                 "node.kubernetes.io/not-ready:NoExecute op=Exists for 300s",
                 "Successfully assigned default/myapp",
             ],
         ),
-        ("describe svc myapp", &["IP Family Policy:", "SingleStack", "TargetPort:", "3000/TCP"]),
-        ("describe endpoints myapp", &["Addresses:", "3000", "TCP"]),
+        (
+            "describe svc myapp",
+            &[
+                "Selector:                 app=myapp",
+                "IP Family Policy:         SingleStack",
+                "TargetPort:               3000/TCP",
+                "Endpoints:                127.",
+                "Session Affinity:         None",
+                "Internal Traffic Policy:  Cluster",
+            ],
+        ),
+        ("describe endpoints myapp", &["Addresses:          127.", "NotReadyAddresses:  <none>", "3000  TCP"]),
         (
             "describe endpointslice -l kubernetes.io/service-name=myapp",
-            &["AddressType:  IPv4", "Ready:    true", "TargetRef:  Pod/myapp-"],
+            &["AddressType:  IPv4", "Ready:    true", "TargetRef:  Pod/myapp-", "NodeName:   node-"],
         ),
-        ("describe cm settings", &["colour:", "green"]),
+        ("describe cm settings", &["Name:         settings", "Data\n====", "colour:\n----\ngreen", "BinaryData\n===="]),
         ("describe secret keys", &["Type:  Opaque", "password:  1 bytes"]),
-        ("describe sa default", &["Name:                default"]),
-        ("describe ns default", &["Status:       Active"]),
-        ("describe lease -n kube-node-lease", &["Renew Time:", "Holder Identity:"]),
+        ("describe sa default", &["Name:                default", "Image pull secrets:  <none>", "Tokens:"]),
+        (
+            "describe ns default",
+            &[
+                "Status:       Active",
+                "kubernetes.io/metadata.name=default",
+                "No resource quota.",
+                "No LimitRange resource.",
+            ],
+        ),
+        (
+            "describe lease -n kube-node-lease",
+            &[
+                "API Version:  coordination.k8s.io/v1",
+                "Kind:         Lease",
+                "Renew Time:",
+                "Holder Identity:",
+                "Lease Duration Seconds:  40",
+            ],
+        ),
+        (
+            "describe controllerrevision past",
+            &["Kind:         ControllerRevision", "Colour:  green", "Revision:  7", "Labels:       app=old"],
+        ),
+        (
+            &format!("describe event {event}"),
+            &["Kind:        Event", "Reason:         ScalingReplicaSet", "Name:              myapp"],
+        ),
         ("describe quota", &[]),
     ] {
         assert_has(&cluster.ok(command), parts);
@@ -61,10 +119,19 @@ fn every_kind_is_described() {
     let described = cluster.ok(&format!("describe node {node}"));
     assert_has(
         &described,
-        &["Ready", "KubeletReady", "Capacity:", "Allocatable:", "Kubelet Version:", "Non-terminated Pods:", "Lease:"],
+        &[
+            "KubeletReady",
+            "KubeletHasSufficientMemory",
+            "Capacity:",
+            "Allocatable:",
+            "Kubelet Version:",
+            "Non-terminated Pods:",
+            "Allocated resources:",
+            "Lease:\n  HolderIdentity:  node-",
+            "InternalIP:  127.",
+        ],
     );
     let events = cluster.ok("events");
     assert_has(&events, &["LAST SEEN", "ScalingReplicaSet", "SuccessfulCreate", "Scheduled", "Started"]);
     assert_has(&cluster.ok("get events --field-selector reason=ScalingReplicaSet"), &["deployment/myapp"]);
-    assert_has(&cluster.ok("get controllerrevisions -A --ignore-not-found"), &[]);
 }

@@ -1,6 +1,8 @@
 //! The real kubectl against the shipped `examples/cluster`: every command that the notes name, and the rest of
 //! what people type daily.
 
+mod accounts;
+mod delete;
 mod describe;
 mod harness;
 mod nodes;

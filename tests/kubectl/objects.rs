@@ -159,33 +159,6 @@ fn waiting_ends_with_the_condition_or_with_the_time() {
 }
 
 #[test]
-fn things_are_deleted_in_every_way() {
-    let cluster = Cluster::start();
-    cluster.myapp();
-    for name in ["a", "b", "c", "d"] {
-        cluster.ok(&format!("create configmap {name}"));
-        cluster.ok(&format!("label cm {name} set={name}"));
-    }
-    assert_eq!(cluster.ok("delete cm a --dry-run=server"), "configmap \"a\" deleted (server dry run)\n");
-    assert_has(&cluster.ok("delete cm a b"), &["\"a\" deleted", "\"b\" deleted"]);
-    assert_has(&cluster.ok("delete cm -l set=c"), &["\"c\" deleted"]);
-    assert_eq!(cluster.ok("delete cm a --ignore-not-found"), "");
-    assert_has(&cluster.fails("delete cm a"), &["configmaps \"a\" not found"]);
-    assert_has(&cluster.ok("delete cm --all"), &["\"d\" deleted"]);
-    let pod = cluster.pod("app=myapp");
-    cluster.ok(&format!("delete pod {pod} --grace-period=0 --force"));
-    cluster.ok("delete deployment myapp --cascade=orphan");
-    assert!(cluster.ok("get rs -l app=myapp -o name").lines().count() == 1, "the replica set is left");
-    cluster.ok("delete rs -l app=myapp --cascade=foreground");
-    assert_has(&cluster.run("get rs").err, &["No resources found"]);
-    cluster.ok("create namespace team");
-    cluster.ok("create configmap inside -n team");
-    assert_has(&cluster.ok("delete namespace team"), &["namespace \"team\" deleted"]);
-    assert_has(&cluster.fails("get namespace team"), &["not found"]);
-    assert_has(&cluster.fails("delete namespace default"), &["this namespace may not be deleted"]);
-}
-
-#[test]
 fn output_comes_in_every_form() {
     let cluster = Cluster::start();
     cluster.myapp();

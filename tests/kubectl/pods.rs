@@ -53,6 +53,49 @@ fn attach_shows_what_the_program_writes() {
 }
 
 #[test]
+fn attach_talks_to_a_running_program() {
+    let cluster = Cluster::start();
+    let pod = |name: &str, command: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: main\n    \
+             image: busybox\n    stdin: true\n    stdinOnce: true\n    command: {command}\n"
+        )
+    };
+    cluster.ok(&format!("apply -f {}", cluster.file("talker.yaml", &pod("talker", "[sh, -c, 'cat; echo over']"))));
+    cluster.ok("wait --for=condition=Ready pod/talker --timeout 60s");
+    let said = cluster.run_with("attach -i talker", "typed\n", &[]).ok();
+    assert_has(&said, &["typed\n", "over\n"]);
+    cluster.ok("wait --for=jsonpath={.status.phase}=Succeeded pod/talker --timeout 60s");
+    assert_eq!(cluster.ok("logs talker"), "typed\nover\n");
+    assert_has(&cluster.fails("attach talker"), &["cannot attach a container in a completed pod"]);
+    assert_has(&cluster.fails("attach nothere"), &["pods \"nothere\" not found"]);
+
+    let said =
+        cluster.run_with("run asked -i --rm --restart=Never --image=busybox --command -- cat", "typed\n", &[]).ok();
+    assert_has(&said, &["typed\n", "pod \"asked\" deleted"]);
+}
+
+#[test]
+fn pods_are_debugged_by_another_container() {
+    let cluster = Cluster::start();
+    cluster.ok("run web --image=nginx");
+    cluster.ok("wait --for=condition=Ready pod/web --timeout 60s");
+    cluster.ok("debug web --image=busybox --container=probe -- sh -c 'echo probing; hostname'");
+    let state = "{.status.ephemeralContainerStatuses[0].state.terminated.reason}";
+    cluster.ok(&format!("wait --for=jsonpath={state}=Completed pod/web --timeout 60s"));
+    assert_eq!(cluster.ok("logs web -c probe"), "probing\nweb\n");
+    assert_has(
+        &cluster.ok("describe pod web"),
+        &["Ephemeral Containers:", "probe:", "Image:         busybox", "Reason:       Completed"],
+    );
+    let said = cluster.run_with("debug web -i --image=busybox --container=talk -- cat", "typed\n", &[]).ok();
+    assert_has(&said, &["typed\n"]);
+    cluster.ok("debug web --copy-to=copy --container=web --image=busybox -- sleep 600");
+    cluster.ok("wait --for=condition=Ready pod/copy --timeout 60s");
+    assert_eq!(cluster.ok("get pod copy -o jsonpath={.spec.containers[*].image}"), "busybox");
+}
+
+#[test]
 fn ports_are_forwarded() {
     let cluster = Cluster::start();
     cluster.ok("run web --image=nginx --port=8080");

@@ -57,6 +57,8 @@ const FIELDS: &[(&str, &str, &str, Merge)] = &[
     ("Container", "ports", "ContainerPort", By("containerPort")),
     ("Container", "volumeDevices", "VolumeDevice", By("devicePath")),
     ("Container", "volumeMounts", "VolumeMount", By("mountPath")),
+    ("ContainerStatus", "allocatedResourcesStatus", "ResourceStatus", By("name")),
+    ("ContainerStatus", "volumeMounts", "VolumeMountStatus", By("mountPath")),
     ("EphemeralContainer", "env", "EnvVar", By("name")),
     ("EphemeralContainer", "ports", "ContainerPort", By("containerPort")),
     ("EphemeralContainer", "volumeDevices", "VolumeDevice", By("devicePath")),
@@ -116,6 +118,7 @@ const FIELDS: &[(&str, &str, &str, Merge)] = &[
     ("ValidatingWebhookConfiguration", "webhooks", "ValidatingWebhook", By("name")),
     ("MutatingWebhook", "matchConditions", "MatchCondition", By("name")),
     ("ValidatingWebhook", "matchConditions", "MatchCondition", By("name")),
+    ("MutatingAdmissionPolicySpec", "matchConditions", "MatchCondition", By("name")),
     ("ValidatingAdmissionPolicySpec", "matchConditions", "MatchCondition", By("name")),
     ("ValidatingAdmissionPolicySpec", "variables", "Variable", By("name")),
     ("APIServiceStatus", "conditions", "APIServiceCondition", By("type")),
@@ -155,4 +158,96 @@ pub fn field(of: &str, name: &str) -> (Cow<'static, str>, Merge) {
 pub fn list_keys(of: &str, name: &str) -> Vec<&'static str> {
     let several = LIST_KEYS.iter().find(|row| (row.0, row.1) == (of, name)).map(|row| row.2.to_vec());
     several.unwrap_or_else(|| field(of, name).1.key().into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The fields that upstream's v1.36 tags with a patch strategy, of the types of stable groups: type, field,
+    /// strategy, key.
+    const UPSTREAM: &str = "
+        APIServiceStatus conditions merge type
+        CSINodeSpec drivers merge name
+        ComponentStatus conditions merge type
+        Container env merge name
+        Container ports merge containerPort
+        Container volumeDevices merge devicePath
+        Container volumeMounts merge mountPath
+        ContainerStatus allocatedResourcesStatus merge name
+        ContainerStatus volumeMounts merge mountPath
+        DaemonSetStatus conditions merge type
+        DeploymentSpec strategy retainKeys
+        DeploymentStatus conditions merge type
+        EphemeralContainer env merge name
+        EphemeralContainer ports merge containerPort
+        EphemeralContainer volumeDevices merge devicePath
+        EphemeralContainer volumeMounts merge mountPath
+        FlowSchemaStatus conditions merge type
+        HorizontalPodAutoscalerStatus conditions merge type
+        JobStatus conditions merge type
+        MutatingAdmissionPolicySpec matchConditions merge name
+        MutatingWebhook matchConditions merge name
+        MutatingWebhookConfiguration webhooks merge name
+        NamespaceStatus conditions merge type
+        NodeSpec podCIDRs merge
+        NodeStatus addresses merge type
+        NodeStatus conditions merge type
+        ObjectMeta finalizers merge
+        ObjectMeta ownerReferences merge uid
+        PersistentVolumeClaimStatus conditions merge type
+        PodDisruptionBudgetSpec selector replace
+        PodDisruptionBudgetStatus conditions merge type
+        PodSpec containers merge name
+        PodSpec ephemeralContainers merge name
+        PodSpec hostAliases merge ip
+        PodSpec imagePullSecrets merge name
+        PodSpec initContainers merge name
+        PodSpec resourceClaims merge,retainKeys name
+        PodSpec schedulingGates merge name
+        PodSpec topologySpreadConstraints merge topologyKey
+        PodSpec volumes merge,retainKeys name
+        PodStatus conditions merge type
+        PodStatus hostIPs merge ip
+        PodStatus podIPs merge ip
+        PodStatus resourceClaimStatuses merge,retainKeys name
+        PriorityLevelConfigurationStatus conditions merge type
+        ReplicaSetStatus conditions merge type
+        ReplicationControllerStatus conditions merge type
+        ResourceClaimStatus reservedFor merge uid
+        ServiceAccount secrets merge name
+        ServiceCIDRStatus conditions merge type
+        ServiceSpec ports merge port
+        ServiceStatus conditions merge type
+        StatefulSetStatus conditions merge type
+        ValidatingAdmissionPolicySpec matchConditions merge name
+        ValidatingAdmissionPolicySpec variables merge name
+        ValidatingWebhook matchConditions merge name
+        ValidatingWebhookConfiguration webhooks merge name
+    ";
+
+    #[test]
+    fn the_fields_that_merge_are_those_that_upstream_tags() {
+        let ours = FIELDS.iter().filter_map(|(of, field, _, merge)| {
+            let words = [Some(*of), Some(*field), Some(merge.strategy()?), merge.key()];
+            Some(words.into_iter().flatten().collect::<Vec<_>>().join(" "))
+        });
+        let upstream = UPSTREAM.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
+        let (ours, upstream): (BTreeSet<_>, BTreeSet<_>) = (ours.collect(), upstream.collect());
+        assert_eq!(ours.symmetric_difference(&upstream).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+
+    #[test]
+    fn lists_that_upstream_only_keys_for_server_side_apply_are_replaced() {
+        for (of, name) in [
+            ("CertificateSigningRequestStatus", "conditions"),
+            ("ResourceRequirements", "claims"),
+            ("PodSpec", "tolerations"),
+            ("ServiceAccount", "imagePullSecrets"),
+        ] {
+            assert_eq!(field(of, name).1, Plain, "{of}.{name}");
+        }
+    }
 }

@@ -2,16 +2,17 @@
 
 mod follow;
 mod registry;
+mod seen;
 mod view;
 
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::follow::Followed;
 pub use self::registry::Informers;
+use self::seen::Seen;
 use self::view::View;
 pub use self::view::{Change, ObjectRef};
 use super::Api;
@@ -23,7 +24,7 @@ struct Shared<K> {
     view: RwLock<View<K>>,
     handlers: Mutex<Handlers<K>>,
     /// Up to where the view is current; `None` before the first list.
-    seen: watch::Sender<Option<Revision>>,
+    seen: Seen,
 }
 
 struct Handlers<K> {
@@ -53,7 +54,7 @@ impl<K> Clone for Informer<K> {
 
 impl<K> Debug for Informer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Informer").field("seen", &*self.shared.seen.borrow()).finish_non_exhaustive()
+        f.debug_struct("Informer").field("seen", &self.shared.seen.get()).finish_non_exhaustive()
     }
 }
 
@@ -86,7 +87,7 @@ impl<K: ApiType> Informer<K> {
         let shared = Arc::new(Shared {
             view: RwLock::new(View::default()),
             handlers: Mutex::new(Handlers { next: 0, by_id: Vec::new() }),
-            seen: watch::Sender::new(None),
+            seen: Seen::default(),
         });
         let following = Arc::clone(&shared);
         let task = tokio::spawn(async move {
@@ -100,13 +101,12 @@ impl<K: ApiType> Informer<K> {
     /// # Cancel safety
     /// Dropping the future ends the wait and nothing else.
     pub async fn synced(&self) {
-        // The sender lives in `shared`, so the channel cannot close.
-        let _ = self.shared.seen.subscribe().wait_for(Option::is_some).await;
+        self.shared.seen.wait(|seen| seen).await;
     }
 
     /// Whether the first list has arrived.
     pub fn is_synced(&self) -> bool {
-        self.shared.seen.borrow().is_some()
+        self.shared.seen.get().is_some()
     }
 
     /// Waits until the view shows everything up to `revision`. The revision must be of a write to an object
@@ -115,7 +115,7 @@ impl<K: ApiType> Informer<K> {
     /// # Cancel safety
     /// Dropping the future ends the wait and nothing else.
     pub async fn caught_up(&self, revision: Revision) {
-        let _ = self.shared.seen.subscribe().wait_for(|seen| seen.is_some_and(|seen| seen >= revision)).await;
+        self.shared.seen.wait(|seen| seen.filter(|seen| *seen >= revision)).await;
     }
 
     /// Waits until `condition` holds of all objects there are, and gives those.
@@ -123,17 +123,8 @@ impl<K: ApiType> Informer<K> {
     /// # Cancel safety
     /// Dropping the future ends the wait and nothing else.
     pub async fn until(&self, condition: impl Fn(&[Arc<K>]) -> bool) -> Vec<Arc<K>> {
-        let mut seen = self.shared.seen.subscribe();
-        loop {
-            if seen.borrow_and_update().is_some() {
-                let objects = self.list();
-                if condition(&objects) {
-                    return objects;
-                }
-            }
-            // The sender lives in `shared`, so the channel cannot close.
-            let _ = seen.changed().await;
-        }
+        let look = |seen: Option<Revision>| seen.map(|_| self.list()).filter(|objects| condition(objects));
+        self.shared.seen.wait(look).await
     }
 
     /// The object of that name; `namespace` is empty for cluster-scoped kinds.
@@ -231,7 +222,7 @@ impl<K: ApiType> Shared<K> {
             }
         }
         drop(handlers);
-        self.seen.send_replace(Some(seen));
+        self.seen.set(seen);
     }
 }
 

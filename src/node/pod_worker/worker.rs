@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::future::{BoxFuture, OptionFuture};
+use futures::future::{BoxFuture, FutureExt, OptionFuture};
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
@@ -27,6 +27,9 @@ use crate::runtime::{ContainerId, EventKind, Result as RuntimeResult, SandboxSta
 
 /// The pause after a failure of the API or the runtime.
 const RETRY: Duration = Duration::from_secs(1);
+/// The pause after volumes could not be set up; each further failure doubles it, up to the longest.
+const MOUNT_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_MOUNT_RETRY: Duration = Duration::from_secs(122);
 /// The pause after which something else that failed is tried again.
 const SYNC_RETRY: Duration = Duration::from_secs(10);
 
@@ -81,6 +84,7 @@ impl Handle {
             backoff: Backoff::default(),
             pulls: Arc::default(),
             volumes: Arc::default(),
+            mount_retry: MOUNT_RETRY,
             refresh_at: None,
             operation: None,
             killing: None,
@@ -89,6 +93,7 @@ impl Handle {
             probes: Table::default(),
             probing: FuturesUnordered::new(),
             adopted: false,
+            introduced: false,
             frozen,
             gone: wanted_gone,
             deleted: false,
@@ -130,6 +135,8 @@ struct Worker {
     backoff: Backoff,
     pulls: Arc<Mutex<Backoff>>,
     volumes: Arc<Volumes>,
+    /// The pause after the next failure to set up volumes.
+    mount_retry: Duration,
     /// When volumes whose content changes are brought up to date.
     refresh_at: Option<Timestamp>,
     /// The step under way.
@@ -144,6 +151,8 @@ struct Worker {
     probing: FuturesUnordered<BoxFuture<'static, (Key, ContainerId, Outcome)>>,
     /// Whether the runtime has been asked what it has of the pod.
     adopted: bool,
+    /// Whether the first report has begun.
+    introduced: bool,
     /// Whether the pod had ended before this agent saw it: its status is not this agent's to write.
     frozen: bool,
     /// Whether the API has the pod no more.
@@ -367,6 +376,17 @@ impl Worker {
 
     /// Waits until something happens.
     async fn wait(&mut self, until: Option<Timestamp>) {
+        // A report says how the pod is when it is first polled. The first one is made before anything is done for
+        // the pod, so that its containers are seen waiting even where they start at once.
+        if !self.introduced
+            && let Some(writing) = &mut self.writing
+        {
+            self.introduced = true;
+            if let Some(result) = writing.now_or_never() {
+                self.writing = None;
+                return self.reported(result);
+            }
+        }
         let clock = *self.machine.clock();
         let timer: OptionFuture<_> = until.map(|until| clock.sleep_until(until)).into();
         tokio::select! {
@@ -426,7 +446,8 @@ impl Worker {
             Done::Mounted(Err((volume, why))) => {
                 let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
                 self.machine.event(&pod, EventType::Warning, "FailedMount", message);
-                self.state().retry_at = self.soon(SYNC_RETRY);
+                self.state().retry_at = self.soon(self.mount_retry);
+                self.mount_retry = (self.mount_retry * 2).min(LONGEST_MOUNT_RETRY);
             }
             Done::Refreshed(volumes) => {
                 if let Some(volumes) = volumes {

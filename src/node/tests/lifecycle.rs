@@ -1,5 +1,8 @@
 use super::*;
-use crate::api::{Connect, Connection, DeleteOptions, LogOptions, Patch};
+use futures::StreamExt;
+
+use crate::api::{Connect, Connection, DeleteOptions, LogOptions, Patch, WatchOptions};
+use crate::client::TypedEvent;
 use crate::runtime::memory::{ContainerContext, Script, SimulatedImage};
 
 #[tokio::test(start_paused = true)]
@@ -317,4 +320,41 @@ async fn readiness_gates_hold_a_pod_back() {
     world.pass(1).await;
     assert_eq!(world.condition("web", "Ready").await.0, "True");
     assert_eq!(world.condition("web", "example.com/open").await.0, "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn containers_that_start_at_once_are_first_seen_being_created() {
+    let world = World::new().await;
+    let options = WatchOptions { bookmarks: false, ..WatchOptions::default() };
+    let mut events = world.client.api::<Pod>("default").watch(&options).await.unwrap();
+    world.run_image("web", "x", json!({})).await;
+    let told = async {
+        loop {
+            let Some(Ok(TypedEvent::Modified(pod))) = events.next().await else { continue };
+            let status = pod.status.clone().unwrap();
+            if status.container_statuses.is_some() {
+                return status;
+            }
+        }
+    };
+    let status = told.await;
+    assert_eq!(status.phase.as_deref(), Some("Pending"));
+    let container = &status.container_statuses.as_ref().unwrap()[0];
+    let waiting = container.state.as_ref().unwrap().waiting.as_ref().unwrap();
+    assert_eq!(waiting.reason.as_deref(), Some("ContainerCreating"));
+    assert_eq!((container.ready, container.started), (false, Some(false)));
+    let conditions: Vec<_> = status.conditions.iter().flatten().map(|one| (&*one.type_, &*one.status)).collect();
+    assert_eq!(
+        conditions,
+        [
+            ("PodReadyToStartContainers", "False"),
+            ("Initialized", "True"),
+            ("Ready", "False"),
+            ("ContainersReady", "False"),
+            ("PodScheduled", "True"),
+        ]
+    );
+    assert_eq!(status.pod_ip, None);
+    world.pass(1).await;
+    assert_eq!(world.summary("web").await, "Running: main ready");
 }

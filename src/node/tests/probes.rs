@@ -77,3 +77,33 @@ async fn a_startup_probe_comes_before_the_others() {
     world.pass(4).await;
     assert_eq!(world.summary("web").await, "Running: main ready");
 }
+
+#[tokio::test(start_paused = true)]
+async fn grpc_probes_ask_the_simulated_server_how_it_is() {
+    let world = World::new().await;
+    let script = Script::new().wait(Duration::from_secs(10)).unhealthy().wait(Duration::from_secs(10)).healthy();
+    world.runtime.registry().add("moody", SimulatedImage::new(script.serving()));
+    let ports = json!([{ "containerPort": 9000 }]);
+    let grpc =
+        |port: u16| json!({ "grpc": { "port": port, "service": "db" }, "periodSeconds": 1, "failureThreshold": 1 });
+    world.run_image("web", "x", json!({ "ports": ports, "readinessProbe": grpc(9000) })).await;
+    world.run_image("moody", "moody", json!({ "ports": ports, "readinessProbe": grpc(9000) })).await;
+    let http = json!({ "httpGet": { "port": 9000 }, "periodSeconds": 1, "failureThreshold": 1 });
+    world.run_image("http", "moody", json!({ "ports": ports, "readinessProbe": http })).await;
+    world.pass(5).await;
+    for pod in ["web", "moody", "http"] {
+        assert_eq!(world.summary(pod).await, "Running: main ready", "{pod}");
+    }
+    world.pass(10).await;
+    assert_eq!(world.summary("web").await, "Running: main ready");
+    assert_eq!(world.summary("moody").await, "Running: main running");
+    assert_eq!(world.summary("http").await, "Running: main running");
+    let has = async |pod: &str, text: &str| {
+        let events = world.events(pod).await;
+        assert!(events.iter().any(|event| event.contains(text)), "no {text} in {events:#?}");
+    };
+    has("moody", "Readiness probe failed: service unhealthy (responded with \"NOT_SERVING\")").await;
+    has("http", "Readiness probe failed: HTTP probe failed with statuscode: 503").await;
+    world.pass(10).await;
+    assert_eq!(world.summary("moody").await, "Running: main ready");
+}

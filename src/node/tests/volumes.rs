@@ -122,9 +122,9 @@ async fn a_volume_without_its_source_holds_the_pod_back() {
     assert_eq!(world.summary("web").await, "Pending: main ContainerCreating");
     assert_eq!(
         world.events("web").await,
-        ["FailedMount: MountVolume.SetUp failed for volume \"config\" : configmap \"config\" not found"]
+        ["FailedMount: MountVolume.SetUp failed for volume \"config\" : configmap \"config\" not found x2"]
     );
     configuration(&world).await;
-    world.pass(11).await;
+    world.pass(2).await;
     assert_eq!(world.summary("web").await, "Running: main ready");
 }

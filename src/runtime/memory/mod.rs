@@ -2,6 +2,7 @@
 
 mod container;
 mod context;
+mod health;
 mod log;
 mod network;
 mod operations;

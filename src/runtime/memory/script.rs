@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::context::{ContainerContext, Program};
+use super::health::Health;
 use super::serve::{DefaultProgram, Server};
 use crate::runtime::image::qualified;
 use crate::runtime::{File, FileTree};
@@ -147,6 +148,7 @@ enum Step {
     Print(String),
     Write(String, String),
     Remove(String),
+    Health(bool),
     Exit(i32),
 }
 
@@ -209,13 +211,26 @@ impl Script {
         self.then(Step::Remove(path.into()))
     }
 
+    /// From here on, a script that is [`serving`](Script::serving) says that it is well, as it does at first.
+    #[must_use]
+    pub fn healthy(self) -> Self {
+        self.then(Step::Health(true))
+    }
+
+    /// From here on, a script that is [`serving`](Script::serving) says that it is not well: it answers HTTP with
+    /// 503, and gRPC's health checks with `NOT_SERVING`.
+    #[must_use]
+    pub fn unhealthy(self) -> Self {
+        self.then(Step::Health(false))
+    }
+
     /// Ends with that code.
     #[must_use]
     pub fn exit(self, code: i32) -> Self {
         self.then(Step::Exit(code))
     }
 
-    /// Answers HTTP on the declared ports meanwhile.
+    /// Answers HTTP and gRPC's health checks on the declared ports meanwhile.
     #[must_use]
     pub fn serving(mut self) -> Self {
         self.serves = true;
@@ -235,6 +250,7 @@ impl Script {
         {
             return code;
         }
+        let health = Health::default();
         let steps = async {
             for step in &self.steps {
                 match step {
@@ -243,6 +259,7 @@ impl Script {
                     // A read-only file system refuses, as it would a real program that does not care.
                     Step::Write(path, content) => drop(context.files().write(path, content.clone())),
                     Step::Remove(path) => drop(context.files().remove(path)),
+                    Step::Health(good) => health.set(*good),
                     Step::Exit(code) => return *code,
                 }
             }
@@ -250,7 +267,7 @@ impl Script {
         };
         let idle = async {
             if self.serves {
-                return Server::new(context.clone(), DRAIN).run().await;
+                return Server::new(context.clone(), DRAIN, health.clone()).run().await;
             }
             context.terminated().await;
             0

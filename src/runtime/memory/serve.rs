@@ -1,7 +1,8 @@
-//! The server that a simulated container is by default: it listens on its declared ports and tells who answers.
+//! The server that a simulated container is by default: it listens on its declared ports and tells who answers, over
+//! HTTP/1.1 and, in the clear, HTTP/2; over that it also answers gRPC's health checks.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,28 +11,34 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
 use super::context::ContainerContext;
+use super::health::{self, Health};
 use super::network::Listener;
 use crate::runtime::PodStream;
+
+/// What every HTTP/2 connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A server: what it answers, and how long it goes on after it is asked to end.
 pub(super) struct Server {
     context: ContainerContext,
     drain: Duration,
+    health: Health,
 }
 
 impl Server {
-    pub(super) fn new(context: ContainerContext, drain: Duration) -> Self {
-        Self { context, drain }
+    pub(super) fn new(context: ContainerContext, drain: Duration, health: Health) -> Self {
+        Self { context, drain, health }
     }
 
     /// Serves until the container is asked to end, then drains: for a while it still accepts (whoever routes to it
@@ -97,9 +104,23 @@ impl Server {
         Ok((listeners, sockets))
     }
 
-    async fn serve(&self, stream: PodStream, mut close: watch::Receiver<bool>) {
-        let service =
-            service_fn(|request: Request<Incoming>| async move { Ok::<_, Infallible>(self.answer(&request)) });
+    async fn serve(&self, mut stream: PodStream, close: watch::Receiver<bool>) {
+        // hyper's own detection gives up a connection that has not spoken yet when the server closes; a request that
+        // is on its way then would be lost.
+        let Ok(begun) = beginning(&mut stream).await else { return };
+        let speaks_http2 = begun == PREFACE;
+        let (reader, writer) = tokio::io::split(stream);
+        let stream = tokio::io::join(Cursor::new(begun).chain(reader), writer);
+        match speaks_http2 {
+            true => self.serve_http2(stream, close).await,
+            false => self.serve_http1(stream, close).await,
+        }
+    }
+
+    async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, mut close: watch::Receiver<bool>) {
+        let service = service_fn(|request: Request<Incoming>| async move {
+            Ok::<_, Infallible>(answer(&self.context, &self.health, &request))
+        });
         let mut connection = pin!(
             hyper::server::conn::http1::Builder::new()
                 .auto_date_header(false)
@@ -117,53 +138,96 @@ impl Server {
         }
     }
 
+    async fn serve_http2<S>(&self, stream: S, mut close: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (context, health) = (self.context.clone(), self.health.clone());
+        // Streams are tasks of their own: they answer at once, so none outlives its connection for long.
+        let service = service_fn(move |request: Request<Incoming>| {
+            let response = match health::is_call(&request) {
+                true => health::answer(&request, &health).map(Either::Right),
+                false => answer(&context, &health, &request).map(Either::Left),
+            };
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let mut connection = pin!(
+            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .auto_date_header(false)
+                .serve_connection(TokioIo::new(stream), service)
+        );
+        tokio::select! {
+            biased;
+            _ = &mut connection => {}
+            () = closed(&mut close) => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        }
+    }
+
     async fn answer_datagrams(&self, socket: &UdpSocket, mut close: watch::Receiver<bool>) {
         let mut buffer = vec![0; 64 << 10];
         loop {
             tokio::select! {
                 biased;
                 received = socket.recv_from(&mut buffer) => if let Ok((_, sender)) = received {
-                    let _ = socket.send_to(self.text().as_bytes(), sender).await; // datagrams may be lost
+                    let _ = socket.send_to(text(&self.context).as_bytes(), sender).await; // datagrams may be lost
                 },
                 () = closed(&mut close) => return,
             }
         }
     }
+}
 
-    fn facts(&self) -> [(&'static str, String); 6] {
-        let context = &self.context;
-        [
-            ("pod", context.pod().to_owned()),
-            ("namespace", context.namespace().to_owned()),
-            ("image", context.image().to_owned()),
-            ("node", context.node().to_owned()),
-            ("container", context.container().to_owned()),
-            ("ip", context.ip().to_string()),
-        ]
-    }
-
-    fn text(&self) -> String {
-        self.facts().iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let (media, body) = if accept.contains("json") {
-            let mut facts: serde_json::Map<String, serde_json::Value> =
-                self.facts().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-            facts.insert("method".to_owned(), request.method().as_str().into());
-            facts.insert("path".to_owned(), request.uri().path().into());
-            ("application/json", serde_json::Value::from(facts).to_string() + "\n")
-        } else {
-            ("text/plain; charset=utf-8", self.text())
-        };
-        let mut response = Response::new(Full::from(body));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
-        if self.context.is_terminated() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+/// The first bytes of a connection: as many as tell which protocol it speaks.
+async fn beginning(stream: &mut PodStream) -> io::Result<Vec<u8>> {
+    let mut begun = Vec::with_capacity(PREFACE.len());
+    while begun.len() < PREFACE.len() && PREFACE.starts_with(&begun) {
+        let missing = PREFACE.len() - begun.len();
+        if (&mut *stream).take(missing as u64).read_buf(&mut begun).await? == 0 {
+            break;
         }
-        response
     }
+    Ok(begun)
+}
+
+fn facts(context: &ContainerContext) -> [(&'static str, String); 6] {
+    [
+        ("pod", context.pod().to_owned()),
+        ("namespace", context.namespace().to_owned()),
+        ("image", context.image().to_owned()),
+        ("node", context.node().to_owned()),
+        ("container", context.container().to_owned()),
+        ("ip", context.ip().to_string()),
+    ]
+}
+
+fn text(context: &ContainerContext) -> String {
+    facts(context).iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+}
+
+fn answer(context: &ContainerContext, health: &Health, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (media, body) = if accept.contains("json") {
+        let mut facts: serde_json::Map<String, serde_json::Value> =
+            facts(context).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        facts.insert("method".to_owned(), request.method().as_str().into());
+        facts.insert("path".to_owned(), request.uri().path().into());
+        ("application/json", serde_json::Value::from(facts).to_string() + "\n")
+    } else {
+        ("text/plain; charset=utf-8", text(context))
+    };
+    let mut response = Response::new(Full::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    if !health.is_good() {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    // Of HTTP/1.1 alone; HTTP/2 has a frame for it.
+    if context.is_terminated() && request.version() < hyper::Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Waits until the server closes.
@@ -194,7 +258,7 @@ impl super::context::Program for Arc<DefaultProgram> {
                     _ = context.terminated() => 143,
                 };
             }
-            Server::new(context, drain).run().await
+            Server::new(context, drain, Health::default()).run().await
         })
     }
 }

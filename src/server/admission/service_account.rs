@@ -1,19 +1,24 @@
 //! `ServiceAccount`: the account that a pod runs under, and the volume with its token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, Container, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, ObjectFieldSelector, Pod,
     ProjectedVolumeSource, ServiceAccount, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 
 use super::forbidden;
-use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Operation, Review};
+use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Object, Operation, Review};
 use crate::random::Random;
-use crate::store::Store;
+use crate::store::{Scope, Store, StoreError, StoreEvent};
 
 const DEFAULT: &str = "default";
+/// How long a pod waits for the account `default`, which a controller makes with its namespace: upstream looks ten
+/// times, a tenth to a fifth of a second apart.
+const PATIENCE: Duration = Duration::from_millis(1500);
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const VOLUME: &str = "kube-api-access-";
@@ -32,6 +37,29 @@ pub(super) struct ServiceAccounts {
 impl ServiceAccounts {
     pub(super) fn new(store: Arc<dyn Store>, random: Random, strict: bool) -> Self {
         Self { store, random, accounts: GroupResource::new("", "serviceaccounts"), strict }
+    }
+
+    /// The account under `key`, when it comes where it is one that comes by itself.
+    async fn find(&self, key: &Key) -> Result<Option<Object>, StoreError> {
+        let revision = self.store.revision().await?;
+        let found = self.store.get(key).await?;
+        if found.is_some() || !self.strict || &*key.name != DEFAULT {
+            return Ok(found);
+        }
+        let scope = Scope::namespace(self.accounts.clone(), &key.namespace);
+        let mut changes = self.store.watch(&scope, revision).await?;
+        let comes = async {
+            while let Some(event) = changes.next().await {
+                if let StoreEvent::Change(change) = event?
+                    && !change.deleted
+                    && change.object.key() == *key
+                {
+                    return Ok(Some(change.object.clone()));
+                }
+            }
+            Ok(None)
+        };
+        tokio::time::timeout(PATIENCE, comes).await.unwrap_or(Ok(None))
     }
 
     /// Adds the volume with token, certificate and namespace to every container that has nothing in its place.
@@ -129,7 +157,7 @@ impl Admission for ServiceAccounts {
         spec.service_account = Some(name.clone());
 
         let namespace = review.target.namespace.as_str();
-        let stored = self.store.get(&Key::new(self.accounts.clone(), namespace, &name)).await?;
+        let stored = self.find(&Key::new(self.accounts.clone(), namespace, &name)).await?;
         let account = stored.as_ref().and_then(|object| object.as_typed::<ServiceAccount>());
         let Some(account) = account else {
             return match self.strict {

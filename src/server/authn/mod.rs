@@ -1,9 +1,11 @@
 //! Authentication: who a request comes from.
 
 mod certificate;
+mod service_account;
 mod token;
 
 pub use self::certificate::user_of_certificate;
+pub use self::service_account::{KeyError, ServiceAccountTokens};
 pub use self::token::Tokens;
 
 use crate::api::User;

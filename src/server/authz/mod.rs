@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use k8s_openapi::api::authorization::v1::{NonResourceRule, ResourceRule};
 
 use crate::api::{ApiError, GroupResource, Target, User};
 
@@ -46,6 +47,33 @@ pub enum Verdict {
     Deny(String),
 }
 
+/// What an [`Authorizer`] lets somebody do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// With objects.
+    pub resources: Vec<ResourceRule>,
+    /// With paths that are no resources.
+    pub paths: Vec<NonResourceRule>,
+    /// Why there may be more, where there may.
+    pub incomplete: Option<String>,
+}
+
+impl Rules {
+    fn everything() -> Self {
+        let any = || vec!["*".to_owned()];
+        Self {
+            resources: vec![ResourceRule {
+                verbs: any(),
+                api_groups: Some(any()),
+                resources: Some(any()),
+                resource_names: None,
+            }],
+            paths: vec![NonResourceRule { verbs: any(), non_resource_urls: Some(any()) }],
+            incomplete: None,
+        }
+    }
+}
+
 /// Decides who may do what.
 ///
 /// # Cancel safety
@@ -54,6 +82,12 @@ pub enum Verdict {
 pub trait Authorizer: Debug + Send + Sync {
     /// Whether that may be done.
     async fn authorize(&self, attributes: &Attributes<'_>) -> Verdict;
+
+    /// What `user` may do in `namespace`, for whoever asks about himself. Authorizers that cannot tell say so.
+    async fn rules(&self, _user: &User, _namespace: &str) -> Rules {
+        let why = "the authorizer does not support user rule resolution".to_owned();
+        Rules { incomplete: Some(why), ..Rules::default() }
+    }
 }
 
 /// Everybody may do everything.
@@ -64,6 +98,10 @@ pub struct AllowAll;
 impl Authorizer for AllowAll {
     async fn authorize(&self, _: &Attributes<'_>) -> Verdict {
         Verdict::Allow
+    }
+
+    async fn rules(&self, _: &User, _: &str) -> Rules {
+        Rules::everything()
     }
 }
 
@@ -92,7 +130,47 @@ impl Authorizer for Masters {
             false => Verdict::Deny(String::new()),
         }
     }
+
+    /// As a cluster with RBAC and its default roles has it: `cluster-admin`, `system:basic-user`, `system:discovery`.
+    async fn rules(&self, user: &User, _: &str) -> Rules {
+        let member = |group: &str| user.groups.iter().any(|of| of == group);
+        let mut rules = if member("system:masters") { Rules::everything() } else { Rules::default() };
+        if member("system:authenticated") {
+            let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+            for (group, reviews) in BASIC_USER {
+                rules.resources.push(ResourceRule {
+                    verbs: words(&["create"]),
+                    api_groups: Some(words(&[group])),
+                    resources: Some(words(reviews)),
+                    resource_names: None,
+                });
+            }
+            let urls = words(DISCOVERY_URLS);
+            rules.paths.push(NonResourceRule { verbs: words(&["get"]), non_resource_urls: Some(urls) });
+        }
+        rules
+    }
 }
+
+/// The rules of upstream's role `system:basic-user`.
+const BASIC_USER: &[(&str, &[&str])] = &[
+    ("authorization.k8s.io", &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
+    ("authentication.k8s.io", &["selfsubjectreviews"]),
+];
+/// The paths of upstream's role `system:discovery`.
+const DISCOVERY_URLS: &[&str] = &[
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi",
+    "/openapi/*",
+    "/readyz",
+    "/version",
+    "/version/",
+];
 
 /// What is answered to who may not.
 pub(super) fn refusal(user: &User, verb: &str, target: &Target, why: &str) -> ApiError {

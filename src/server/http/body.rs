@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use http::{Response, StatusCode, header};
 use http_body::Frame;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use serde::Serialize;
 
 use crate::api::{ApiError, Reason};
@@ -99,25 +99,26 @@ pub(crate) fn no_such_resource() -> ApiError {
     ApiError::new(Reason::NotFound, NO_SUCH_RESOURCE)
 }
 
+/// How much of a body that is too large is read and dropped, so that its sender gets to read the answer.
+const DRAINED: usize = 16 * 1024 * 1024;
+
 /// Reads a request's body.
-pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
-    let mut body = Limited::new(body, BODY_LIMIT);
-    let mut read = BytesMut::new();
+pub(crate) async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+    let (mut read, mut length) = (BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => {
-                if let Ok(data) = frame.into_data() {
-                    read.extend_from_slice(&data);
-                }
-            }
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Err(ApiError::new(
-                    Reason::RequestEntityTooLarge,
-                    format!("Request entity too large: limit is {BODY_LIMIT}"),
-                ));
-            }
-            Err(error) => return Err(ApiError::bad_request(format!("unable to read the request's body: {error}"))),
+        let frame =
+            frame.map_err(|error| ApiError::bad_request(format!("unable to read the request's body: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length <= BODY_LIMIT {
+            read.extend_from_slice(&data);
+        } else if length > BODY_LIMIT + DRAINED {
+            break;
         }
+    }
+    if length > BODY_LIMIT {
+        let message = format!("Request entity too large: limit is {BODY_LIMIT}");
+        return Err(ApiError::new(Reason::RequestEntityTooLarge, message));
     }
     Ok(read.freeze())
 }

@@ -26,7 +26,11 @@ use super::{discovery, health, openapi, verbs};
 use crate::api::{ApiError, Backend, Call, Kind, User};
 use crate::clock::Clock;
 use crate::random::Random;
+use crate::server::TokenIssuer;
 use crate::server::authn::{Tokens, anonymous};
+
+/// The media type of a set of JSON Web Keys.
+const KEY_SET: &str = "application/jwk-set+json";
 
 /// How a [`Front`] serves.
 #[derive(Clone, Debug)]
@@ -44,6 +48,8 @@ pub struct Config {
     pub max_writes: usize,
     /// The address that legacy discovery names.
     pub advertised: String,
+    /// Who knows the bearer tokens of service accounts.
+    pub issuer: Option<Arc<dyn TokenIssuer>>,
 }
 
 impl Config {
@@ -56,6 +62,7 @@ impl Config {
             max_reads: 400,
             max_writes: 200,
             advertised: "127.0.0.1:6443".to_owned(),
+            issuer: None,
         }
     }
 }
@@ -145,7 +152,7 @@ impl Front {
         let Shared { backend, config, limit, metrics, sessions } = &*self.shared;
         let known = match &self.user {
             Some(user) => Some(Arc::clone(user)),
-            None => authenticate::caller(parts.extensions.get::<PeerUser>(), &parts.headers, &config.tokens)?,
+            None => authenticate::caller(parts.extensions.get::<PeerUser>(), &parts.headers, config).await?,
         };
         let user = match known {
             Some(user) => {
@@ -241,6 +248,21 @@ impl Front {
                 return Ok(vary(body::json(StatusCode::OK, &plain)));
             }
             Route::Fixed(Fixed::Version) => Some(health::version()),
+            Route::Fixed(Fixed::IssuerKeys) => {
+                let issuer = config.issuer.as_deref().ok_or_else(no_such_resource)?;
+                let mut response = body::json(StatusCode::OK, &serde_json::json!({ "keys": issuer.keys() }));
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(KEY_SET));
+                return Ok(response);
+            }
+            Route::Fixed(Fixed::Issuer) => config.issuer.as_deref().and_then(TokenIssuer::name).map(|issuer| {
+                serde_json::json!({
+                    "issuer": issuer,
+                    "jwks_uri": format!("https://{}/openid/v1/jwks", config.advertised),
+                    "response_types_supported": ["id_token"],
+                    "subject_types_supported": ["public"],
+                    "id_token_signing_alg_values_supported": ["ES256"],
+                })
+            }),
             Route::Fixed(Fixed::Index) => Some(index(&**backend)),
             Route::Group(name) => discovery::one_group(kinds, name),
             Route::Version(group, version) => discovery::resource_list(kinds, group, version),
@@ -342,6 +364,7 @@ fn vary(mut response: Response<Body>) -> Response<Body> {
 /// `/`: the paths there are.
 fn index(backend: &dyn Backend) -> serde_json::Value {
     let mut paths: Vec<String> = [
+        "/.well-known/openid-configuration",
         "/api",
         "/api/v1",
         "/apis",
@@ -350,6 +373,7 @@ fn index(backend: &dyn Backend) -> serde_json::Value {
         "/metrics",
         "/openapi/v2",
         "/openapi/v3",
+        "/openid/v1/jwks",
         "/readyz",
         "/version",
     ]

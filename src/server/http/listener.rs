@@ -13,8 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::body::BoxError;
 use super::front::Front;
 use super::layers::authenticate::PeerUser;
+use super::socket::Socket;
 use super::tls::Tls;
 use crate::server::authn::user_of_certificate;
 
@@ -27,7 +29,8 @@ const MAX_STREAMS: u32 = 1000;
 /// How long a client may take to shake hands, or to send the head of a request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Requests carry it while their connection is served: cancelled when long answers are to end.
+/// Requests carry it while their connection is served: cancelled when long answers are to end, because the listener
+/// closes or because the client sends no more: it may be gone.
 #[derive(Clone, Debug)]
 pub(crate) struct Closing(pub(crate) CancellationToken);
 
@@ -141,14 +144,15 @@ impl Shell {
     async fn connection(self, stream: TcpStream) {
         // Answers are written whole; waiting to fill packets only delays them.
         let _ = stream.set_nodelay(true);
+        let socket = Socket::new(stream);
         match &self.tls {
-            None => self.serve(stream, None).await,
-            Some(tls) => match tokio::time::timeout(PATIENCE, tls.acceptor().accept(stream)).await {
+            None => self.serve(socket.clone(), socket, None).await,
+            Some(tls) => match tokio::time::timeout(PATIENCE, tls.acceptor().accept(socket.clone())).await {
                 Ok(Ok(stream)) => {
                     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                     let user =
                         certificate.and_then(|der| user_of_certificate(der)).map(|user| PeerUser(Arc::new(user)));
-                    self.serve(stream, user).await;
+                    self.serve(stream, socket, user).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -156,12 +160,23 @@ impl Shell {
         }
     }
 
-    async fn serve<S>(self, stream: S, user: Option<PeerUser>)
+    async fn serve<S>(self, stream: S, socket: Socket, user: Option<PeerUser>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if let Err(error) = self.answer(stream, &socket, user).await {
+            tracing::debug!(%error, "connection ended early");
+            socket.linger().await;
+        }
+    }
+
+    async fn answer<S>(self, stream: S, socket: &Socket, user: Option<PeerUser>) -> Result<(), BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { front, closing, gone, .. } = self;
-        let closing_requests = Closing(closing.clone());
+        let of_requests = closing.child_token();
+        let closing_requests = Closing(of_requests.clone());
         let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(closing_requests.clone());
             if let Some(user) = &user {
@@ -171,7 +186,7 @@ impl Shell {
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
         let mut builder = auto::Builder::new(Owned(gone));
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).half_close(true);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -179,15 +194,20 @@ impl Shell {
             .keep_alive_interval(Duration::from_secs(30));
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);
-        let ended = tokio::select! {
+        // A client that has closed its side still gets the answers that it has asked for; those that would never end
+        // end then.
+        let client_ended = async {
+            socket.ended().await;
+            of_requests.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
             ended = &mut connection => ended,
+            () = client_ended => Ok(()),
             () = closing.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection ended early");
         }
     }
 }

@@ -19,6 +19,7 @@ mod protobuf;
 mod proxy;
 mod query;
 mod route;
+mod socket;
 mod spdy;
 mod streams;
 #[cfg(test)]

@@ -33,6 +33,10 @@ pub(crate) enum Fixed {
     Groups,
     OpenApiV2,
     OpenApiV3,
+    /// Who signs service account tokens.
+    Issuer,
+    /// The keys of who does.
+    IssuerKeys,
 }
 
 const FIXED: &[(&str, Fixed)] = &[
@@ -43,6 +47,8 @@ const FIXED: &[(&str, Fixed)] = &[
     ("/apis", Fixed::Groups),
     ("/openapi/v2", Fixed::OpenApiV2),
     ("/openapi/v3", Fixed::OpenApiV3),
+    ("/.well-known/openid-configuration", Fixed::Issuer),
+    ("/openid/v1/jwks", Fixed::IssuerKeys),
 ];
 
 /// A path to objects.

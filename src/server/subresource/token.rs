@@ -51,10 +51,20 @@ pub trait TokenIssuer: Debug + Send + Sync {
     /// Where it cannot be signed.
     async fn issue(&self, request: &TokenRequestContext<'_>) -> Result<IssuedToken, ApiError>;
 
-    /// Whose token that is, where it is good for one of these audiences (any, where there are none). Issuers that
-    /// cannot tell know nobody.
+    /// Whose token that is, where it is good for one of these audiences (the server itself, where there are none).
+    /// Issuers that cannot tell know nobody.
     async fn identify(&self, _token: &str, _audiences: &[String]) -> Option<User> {
         None
+    }
+
+    /// Its name, a URL: who others are told has signed its tokens.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// The public keys by which others know its tokens, as JSON Web Keys.
+    fn keys(&self) -> Vec<serde_json::Value> {
+        Vec::new()
     }
 }
 

@@ -3,14 +3,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
 use k8s_openapi::api::core::v1::{Binding, Node, Pod, ServiceAccount};
 use k8s_openapi::api::policy::v1::{Eviction, PodDisruptionBudget};
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, pod, said, says, value};
 use crate::api::{
-    ApiError, Backend, Connect, Connection, DeleteOptions, ExecOptions, Kind, LogOptions, NodeDirectory, NodeEndpoint,
-    PodRef, Target,
+    ApiError, Backend, Call, Connect, Connection, DeleteOptions, ExecOptions, Kind, LogOptions, NodeDirectory,
+    NodeEndpoint, PodRef, Target, User, WriteOptions,
 };
 use crate::server::{IssuedToken, TokenIssuer, TokenRequestContext};
 
@@ -317,4 +318,33 @@ async fn what_is_not_served_is_not_found_or_not_allowed() {
         get(pod.sub("binding")).await,
         says(405, "MethodNotAllowed", "get is not supported on resources of kind \"pods\"")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_is_told_what_he_may_do() {
+    let fixture = Fixture::start().await;
+    let kind = Kind::of::<SelfSubjectRulesReview>();
+    let ask = async |user: User, namespace: &str| {
+        let call = Call::new(Arc::new(user), "test");
+        let draft = fixture.draft(&kind, &json!({"spec": {"namespace": namespace}}));
+        fixture.server.create(&call, &Target::all(Arc::clone(&kind), ""), draft, &WriteOptions::default()).await
+    };
+    let basic = json!([
+        {
+            "verbs": ["create"],
+            "apiGroups": ["authorization.k8s.io"],
+            "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+        },
+        {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]},
+    ]);
+    let status = value(&ask(User::new("ann", &["system:authenticated"]), "default").await.unwrap())["status"].take();
+    assert_eq!((&status["resourceRules"], &status["incomplete"]), (&basic, &json!(false)));
+    assert_eq!(status["nonResourceRules"][0]["verbs"], json!(["get"]));
+
+    let admin = User::new("root", &["system:masters", "system:authenticated"]);
+    let status = value(&ask(admin, "default").await.unwrap())["status"].take();
+    let everything = json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]});
+    assert_eq!(status["resourceRules"].as_array().unwrap().first(), Some(&everything));
+    assert_eq!(status["nonResourceRules"][0], json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
+    assert_eq!(said(ask(User::admin(), "").await), says(400, "BadRequest", "no namespace on request"));
 }

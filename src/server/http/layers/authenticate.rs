@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::authorize;
 use crate::api::{ApiError, GroupResource, Reason, User};
-use crate::server::authn::{AUTHENTICATED, MASTERS, Tokens};
+use crate::server::authn::{AUTHENTICATED, MASTERS};
+use crate::server::http::front::Config;
 use crate::server::http::query::percent_decode;
 
 /// The user that a connection's client certificate stands for: a request extension that the listener sets.
@@ -17,18 +18,23 @@ pub struct PeerUser(pub Arc<User>);
 ///
 /// # Errors
 /// Unauthorized, where it carries wrong ones.
-pub(crate) fn caller(
+pub(crate) async fn caller(
     peer: Option<&PeerUser>,
     headers: &HeaderMap,
-    tokens: &Tokens,
+    config: &Config,
 ) -> Result<Option<Arc<User>>, ApiError> {
     if let Some(PeerUser(user)) = peer {
         return Ok(Some(Arc::clone(user)));
     }
-    match bearer(headers) {
-        Some(token) => tokens.user(&token).map(Some).ok_or_else(unauthorized),
-        None => Ok(None),
+    let Some(token) = bearer(headers) else { return Ok(None) };
+    if let Some(user) = config.tokens.user(&token) {
+        return Ok(Some(user));
     }
+    let known = match &config.issuer {
+        Some(issuer) => issuer.identify(&token, &[]).await,
+        None => None,
+    };
+    known.map(|user| Some(Arc::new(user))).ok_or_else(unauthorized)
 }
 
 /// The error of a request without credentials, or with wrong ones.

@@ -6,6 +6,10 @@ use crate::server::authn::{AUTHENTICATED, MASTERS};
 /// Paths that every authenticated user may read (upstream's `system:discovery` and `system:public-info-viewer`).
 const DISCOVERY: &[&str] = &["/api", "/apis", "/openapi", "/version", "/healthz", "/livez", "/readyz"];
 
+/// Paths that service accounts may read beside (upstream's `system:service-account-issuer-discovery`).
+const ISSUER: &[&str] = &["/.well-known/openid-configuration", "/openid/v1/jwks"];
+const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+
 /// Whether `user` is of that group.
 pub(crate) fn is_member(user: &User, group: &str) -> bool {
     user.groups.iter().any(|own| own == group)
@@ -18,7 +22,8 @@ pub(crate) fn is_member(user: &User, group: &str) -> bool {
 pub(crate) fn path(user: &User, method: &str, path: &str) -> Result<(), ApiError> {
     let below = |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let discovers = matches!(method, "get" | "head") && DISCOVERY.iter().any(below);
-    if is_member(user, MASTERS) || (is_member(user, AUTHENTICATED) && discovers) {
+    let checks_tokens = method == "get" && ISSUER.contains(&path) && is_member(user, SERVICE_ACCOUNTS);
+    if is_member(user, MASTERS) || (is_member(user, AUTHENTICATED) && discovers) || checks_tokens {
         return Ok(());
     }
     let message = format!("forbidden: User \"{}\" cannot {method} path \"{path}\"", user.name);
