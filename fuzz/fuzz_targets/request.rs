@@ -1,5 +1,5 @@
-//! Requests: whatever the path, the query, the headers and the body, the answer is no internal error, and every failure
-//! is a `Status`.
+//! Requests: whatever the path, the query, the headers and the body, the answer is no internal error (but for the one
+//! that upstream gives too), and every failure is a `Status` or plain text.
 #![no_main]
 
 use std::cell::RefCell;
