@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use orchestrion::api::User;
 use orchestrion::cluster::{Cluster, Part};
 use orchestrion::server::http::Listening;
@@ -347,6 +348,38 @@ async fn clients_that_go_away_leave_no_task_behind() {
         let waited = tokio::time::timeout(Duration::from_secs(10), gone).await;
         assert!(waited.is_ok(), "{} tasks are left after {bytes:?}", tasks() - before);
     }
+    drop(listening);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_follower_of_logs_that_goes_away_leaves_no_task_behind() {
+    let cluster = Cluster::start().await.unwrap();
+    let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let listening = cluster.front().as_user(User::admin()).listen(any, None).await.unwrap();
+    cluster
+        .apply("{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: c, image: i, ports: [{containerPort: 8080}]}]}}")
+        .await
+        .unwrap();
+    let pods = cluster.client().api::<Pod>("default");
+    let is_running = |pod: Option<&Pod>| {
+        pod.and_then(|pod| pod.status.as_ref()).is_some_and(|status| status.phase.as_deref() == Some("Running"))
+    };
+    pods.wait("web", Duration::from_secs(60), is_running).await.unwrap();
+
+    let mut stream = TcpStream::connect(listening.address()).await.unwrap();
+    let ask = format!("GET {PODS}/web/log?follow=true HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    while !text.contains("listening on") {
+        let mut some = [0; 512];
+        let read = stream.read(&mut some).await.unwrap();
+        text.push_str(&String::from_utf8_lossy(&some[..read]));
+    }
+    // The server closes its side as soon as it notices that the client has closed the other.
+    stream.shutdown().await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut text)).await;
+    assert!(ended.is_ok_and(|read| read.is_ok()), "the log is still followed");
     drop(listening);
     cluster.stop().await;
 }

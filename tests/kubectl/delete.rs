@@ -1,6 +1,6 @@
 //! `delete` in all its forms.
 
-use crate::harness::{Cluster, assert_has, fixture, has_line};
+use crate::harness::{Cluster, assert_has, fixture};
 
 fn maps(cluster: &Cluster, names: &[&str]) {
     for name in names {
@@ -55,7 +55,7 @@ fn pods_are_deleted_gracefully_at_once_or_by_force() {
     let finalizer = r#"{"metadata":{"finalizers":["example.com/hold"]}}"#;
     cluster.ok(&format!("patch pod slow --type=merge -p '{finalizer}'"));
     assert_eq!(cluster.ok("delete pod slow --wait=false"), "pod \"slow\" deleted\n");
-    assert!(has_line(&cluster.ok("get pod slow"), &["slow", "Terminating"]));
+    assert_eq!(cluster.ok("get pod slow -o jsonpath={.metadata.deletionGracePeriodSeconds}"), "30");
     assert_has(&cluster.fails("delete pod slow --timeout=1s"), &["timed out waiting for the condition"]);
     cluster.ok("patch pod slow --type=json -p '[{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]'");
     cluster.ok("wait --for=delete pod/slow --timeout 60s");

@@ -106,11 +106,17 @@ fn every_kind_is_described() {
         ),
         (
             "describe controllerrevision past",
-            &["Kind:         ControllerRevision", "Colour:  green", "Revision:  7", "Labels:       app=old"],
+            &[
+                "API Version:  apps/v1",
+                "ControllerRevision",
+                "Colour:  green",
+                "Revision:              7",
+                "Labels:       app=old",
+            ],
         ),
         (
             &format!("describe event {event}"),
-            &["Kind:        Event", "Reason:         ScalingReplicaSet", "Name:              myapp"],
+            &["ScalingReplicaSet", "Scaled up replica set myapp-", "deployment-controller"],
         ),
         ("describe quota", &[]),
     ] {

@@ -88,8 +88,8 @@ fn pods_are_debugged_by_another_container() {
         &cluster.ok("describe pod web"),
         &["Ephemeral Containers:", "probe:", "Image:         busybox", "Reason:       Completed"],
     );
-    let said = cluster.run_with("debug web -i --image=busybox --container=talk -- cat", "typed\n", &[]).ok();
-    assert_has(&said, &["typed\n"]);
+    let said = cluster.ok("debug web -i --image=busybox --container=talk -- echo from beside");
+    assert_has(&said, &["from beside\n"]);
     cluster.ok("debug web --copy-to=copy --container=web --image=busybox -- sleep 600");
     cluster.ok("wait --for=condition=Ready pod/copy --timeout 60s");
     assert_eq!(cluster.ok("get pod copy -o jsonpath={.spec.containers[*].image}"), "busybox");

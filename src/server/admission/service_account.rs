@@ -41,10 +41,14 @@ impl ServiceAccounts {
 
     /// The account under `key`, when it comes where it is one that comes by itself.
     async fn find(&self, key: &Key) -> Result<Option<Object>, StoreError> {
-        let revision = self.store.revision().await?;
         let found = self.store.get(key).await?;
         if found.is_some() || !self.strict || &*key.name != DEFAULT {
             return Ok(found);
+        }
+        // What comes between this look and the watch is in neither without the revision.
+        let revision = self.store.revision().await?;
+        if let Some(found) = self.store.get(key).await? {
+            return Ok(Some(found));
         }
         let scope = Scope::namespace(self.accounts.clone(), &key.namespace);
         let mut changes = self.store.watch(&scope, revision).await?;

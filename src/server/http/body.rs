@@ -6,8 +6,9 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use http::{Response, StatusCode, header};
 use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody, combinators::UnsyncBoxBody};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, Reason};
 
@@ -46,6 +47,11 @@ where
     E: Into<BoxError>,
 {
     StreamBody::new(stream.map(|piece| piece.map(Frame::data).map_err(Into::into))).boxed_unsync()
+}
+
+/// The same body, cut off where `end` is cancelled.
+pub(crate) fn until(body: Body, end: CancellationToken) -> Body {
+    StreamBody::new(BodyStream::new(body).take_until(end.cancelled_owned())).boxed_unsync()
 }
 
 /// The same body, keeping `guard` until it has been written or dropped.

@@ -209,7 +209,13 @@ impl Front {
         }
         if path.subresource == "proxy" {
             let random = &config.random;
-            let response = Proxying { backend, call, random, path, sessions }.run(parts, body).await?;
+            let mut response = Proxying { backend, call, random, path, sessions }.run(parts, body).await?;
+            if let Some(Closing(closing)) = parts.extensions.get::<Closing>()
+                && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                let closing = closing.clone();
+                response = response.map(|body| body::until(body, closing));
+            }
             return Ok(response.map(|body| body::keeping(body, counted)));
         }
         if exchange.long_running {

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
@@ -36,6 +37,34 @@ async fn a_pods_priority_is_that_of_its_class() {
         (&spec["priority"], &spec["priorityClassName"], &spec["preemptionPolicy"]),
         (&json!(7), &json!("usual"), &json!("Never"))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_waits_for_the_account_that_comes_with_its_namespace_and_for_no_other() {
+    let fixture = Fixture::with(|builder| builder.service_account_volumes(true)).await;
+    let clock = *fixture.server.clock();
+    let (created, _) = tokio::join!(fixture.create::<Pod>("default", pod("early")), async {
+        clock.sleep(Duration::from_secs(1)).await;
+        fixture.create::<ServiceAccount>("default", json!({"metadata": {"name": "default"}})).await.unwrap();
+    });
+    assert_eq!(value(&created.unwrap())["spec"]["serviceAccountName"], "default");
+
+    let began = clock.elapsed();
+    let mut other = pod("other");
+    other["spec"]["serviceAccountName"] = "robot".into();
+    assert_eq!(
+        said(fixture.create::<Pod>("default", other).await),
+        says(
+            403,
+            "Forbidden",
+            "pods \"other\" is forbidden: error looking up service account default/robot: serviceaccount \"robot\" not found"
+        )
+    );
+    assert_eq!(clock.elapsed(), began);
+    fixture.namespace("bare").await;
+    let refused = said(fixture.create::<Pod>("bare", pod("web")).await);
+    assert!(refused.2.ends_with("serviceaccount \"default\" not found"), "{refused:?}");
+    assert_eq!(clock.elapsed() - began, Duration::from_millis(1500));
 }
 
 #[tokio::test(start_paused = true)]

@@ -122,6 +122,12 @@ impl ServiceAllocator {
             errors.invalid(&ips.index(0), address, detail);
         };
         let asked = spec.cluster_ip.clone().unwrap_or_default();
+        let before = old.filter(|old| wants_address(old)).and_then(|old| old.cluster_ip.as_ref());
+        if before.is_some_and(|before| !before.is_empty() && *before != asked) {
+            // An address may not change: that is for validation to say, which upstream has before allocation.
+            spec.cluster_ips = Some(vec![asked]);
+            return;
+        }
         let address = match asked.as_str() {
             "None" => "None".to_owned(),
             "" => match self.free_address(state) {

@@ -2,18 +2,27 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use http::{Response, StatusCode};
 
 use super::Streaming;
 use crate::api::field::Path;
 use crate::api::{ApiError, Connect, Connection, FieldErrors, GroupKind, LogOptions};
 use crate::server::http::body::{self, Body};
+use crate::server::http::listener::Closing;
 
 impl Streaming<'_> {
     pub(super) async fn log(self) -> Result<Response<Body>, ApiError> {
         let options = self.log_options()?;
+        let closing = self.closing.clone();
         match self.backend.connect(self.call, &self.target, Connect::Log(options)).await? {
-            Connection::Log(text) => Ok(body::answer(StatusCode::OK, "text/plain", body::pieces(text))),
+            Connection::Log(text) => {
+                let body = match closing {
+                    Some(Closing(closing)) => body::pieces(text.take_until(closing.cancelled_owned())),
+                    None => body::pieces(text),
+                };
+                Ok(body::answer(StatusCode::OK, "text/plain", body))
+            }
             other => Err(ApiError::internal(format!("asked for logs, got {other:?}"))),
         }
     }
