@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -85,35 +84,55 @@ impl<K> Index<K> {
 }
 
 pub(super) struct View<K> {
-    objects: BTreeMap<ObjectRef, Arc<K>>,
+    /// By namespace, and in it by name: found without making a key.
+    objects: BTreeMap<String, BTreeMap<String, Arc<K>>>,
+    count: usize,
     indexes: BTreeMap<&'static str, Index<K>>,
 }
 
 impl<K> Default for View<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), indexes: BTreeMap::new() }
+        Self { objects: BTreeMap::new(), count: 0, indexes: BTreeMap::new() }
     }
 }
 
 impl<K: ApiType> View<K> {
-    pub(super) fn get(&self, key: &ObjectRef) -> Option<&Arc<K>> {
-        self.objects.get(key)
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&Arc<K>> {
+        self.objects.get(namespace)?.get(name)
+    }
+
+    fn find(&self, key: &ObjectRef) -> Option<&Arc<K>> {
+        self.get(&key.namespace, &key.name)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<K>> {
-        self.objects.values()
+        self.objects.values().flat_map(BTreeMap::values)
     }
 
-    pub(super) fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<K>> {
-        let first = ObjectRef::new(namespace, "");
-        self.objects
-            .range((Bound::Included(first), Bound::Unbounded))
-            .take_while(move |(key, _)| key.namespace == namespace)
-            .map(|(_, object)| object)
+    pub(super) fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<K>> {
+        self.objects.get(namespace).into_iter().flat_map(BTreeMap::values)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.objects.len()
+        self.count
+    }
+
+    /// Puts an object in its place; returns the one that was there.
+    fn put(&mut self, object: Arc<K>) -> Option<Arc<K>> {
+        let ObjectRef { namespace, name } = ObjectRef::of(object.metadata());
+        let old = self.objects.entry(namespace).or_default().insert(name, object);
+        self.count += usize::from(old.is_none());
+        old
+    }
+
+    fn take(&mut self, key: &ObjectRef) -> Option<Arc<K>> {
+        let within = self.objects.get_mut(&key.namespace)?;
+        let old = within.remove(&key.name)?;
+        if within.is_empty() {
+            self.objects.remove(&key.namespace);
+        }
+        self.count -= 1;
+        Some(old)
     }
 
     pub(super) fn add_index(&mut self, name: &'static str, values: Box<dyn Fn(&K) -> Vec<String> + Send + Sync>) {
@@ -121,21 +140,21 @@ impl<K: ApiType> View<K> {
             return;
         }
         let mut index = Index { values, entries: BTreeMap::new() };
-        for (key, object) in &self.objects {
-            index.insert(key, object);
+        for object in self.iter() {
+            index.insert(&ObjectRef::of(object.metadata()), object);
         }
         self.indexes.insert(name, index);
     }
 
     pub(super) fn by(&self, name: &str, value: &str) -> Vec<Arc<K>> {
         let keys = self.indexes.get(name).and_then(|index| index.entries.get(value));
-        keys.into_iter().flatten().filter_map(|key| self.objects.get(key)).cloned().collect()
+        keys.into_iter().flatten().filter_map(|key| self.find(key)).cloned().collect()
     }
 
     /// Sets an object. A version that is there already changes nothing.
     pub(super) fn set(&mut self, object: Arc<K>) -> Vec<Change<K>> {
         let key = ObjectRef::of(object.metadata());
-        let old = self.objects.get(&key).cloned();
+        let old = self.find(&key).cloned();
         if let Some(old) = &old {
             if same_version(&**old, &*object) {
                 return Vec::new();
@@ -147,13 +166,13 @@ impl<K: ApiType> View<K> {
         for index in self.indexes.values_mut() {
             index.insert(&key, &object);
         }
-        self.objects.insert(key, Arc::clone(&object));
+        self.put(Arc::clone(&object));
         vec![Change { old, new: Some(object) }]
     }
 
     pub(super) fn remove(&mut self, object: &K) -> Vec<Change<K>> {
         let key = ObjectRef::of(object.metadata());
-        let Some(old) = self.objects.remove(&key) else { return Vec::new() };
+        let Some(old) = self.take(&key) else { return Vec::new() };
         for index in self.indexes.values_mut() {
             index.remove(&key, &old);
         }
@@ -164,12 +183,8 @@ impl<K: ApiType> View<K> {
     pub(super) fn replace(&mut self, objects: Vec<Arc<K>>) -> Vec<Change<K>> {
         let kept: BTreeMap<_, _> =
             objects.iter().map(|object| (ObjectRef::of(object.metadata()), &object.metadata().uid)).collect();
-        let gone: Vec<_> = self
-            .objects
-            .iter()
-            .filter(|(key, old)| kept.get(key).is_none_or(|uid| **uid != old.metadata().uid))
-            .map(|(_, old)| Arc::clone(old))
-            .collect();
+        let stays = |old: &K| kept.get(&ObjectRef::of(old.metadata())).is_some_and(|uid| **uid == old.metadata().uid);
+        let gone: Vec<_> = self.iter().filter(|old| !stays(old)).cloned().collect();
         let mut changes: Vec<_> = gone.iter().flat_map(|object| self.remove(object)).collect();
         changes.extend(objects.into_iter().flat_map(|object| self.set(object)));
         changes

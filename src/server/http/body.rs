@@ -61,7 +61,11 @@ pub(crate) fn keeping<T: Send + 'static>(body: Body, guard: T) -> Body {
 pub(crate) fn answer(code: StatusCode, content_type: &str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
-    if let Ok(value) = content_type.parse() {
+    let value = match content_type {
+        JSON => Ok(header::HeaderValue::from_static(JSON)),
+        other => other.parse(),
+    };
+    if let Ok(value) = value {
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
     response
@@ -102,14 +106,20 @@ pub(crate) fn no_such_resource() -> ApiError {
 /// Reads a request's body.
 pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
     let mut body = Limited::new(body, BODY_LIMIT);
-    let mut read = BytesMut::new();
+    // Most bodies come in one piece, which is taken as it is.
+    let (mut first, mut read) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
         match frame {
-            Ok(frame) => {
-                if let Ok(data) = frame.into_data() {
+            Ok(frame) => match frame.into_data() {
+                Ok(data) if first.is_empty() => first = data,
+                Ok(data) => {
+                    if read.is_empty() {
+                        read.extend_from_slice(&first);
+                    }
                     read.extend_from_slice(&data);
                 }
-            }
+                Err(_) => {}
+            },
             Err(error) if error.is::<LengthLimitError>() => {
                 return Err(ApiError::new(
                     Reason::RequestEntityTooLarge,
@@ -119,5 +129,5 @@ pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
             Err(error) => return Err(ApiError::bad_request(format!("unable to read the request's body: {error}"))),
         }
     }
-    Ok(read.freeze())
+    Ok(if read.is_empty() { first } else { read.freeze() })
 }
