@@ -1,19 +1,29 @@
-//! What the memory store does per second: `cargo bench --bench store`. One JSON object a line.
+//! What the memory store does, on one core: `cargo bench --bench store -- --help`.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
-use std::sync::Arc;
-use std::time::Instant;
+mod figures;
 
+use std::sync::Arc;
+
+use figures::{Figure, Moment};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use lexopt::prelude::*;
 use orchestrion::api::{ApiType, Draft, GroupResource, Key, Kind, Object, Strategy};
-use orchestrion::store::{MemoryStore, Range, Scope, Store, StoreEvent, Write};
+use orchestrion::store::{MemoryStore, Range, Scope, Store, StoreEvent, StoreWatch, Write};
 
-const OBJECTS: usize = 50_000;
-const WATCHERS: usize = 5_000;
+const USAGE: &str = "\
+usage: cargo bench --bench store -- [--objects N[,N...]]
+
+  --objects N,...  how many objects are stored (1000,10000,100000): what one operation costs with so many";
+
+const NODES: usize = 5_000;
 const FANOUT: usize = 100;
+/// How many operations each figure measures at most.
+const TIMES: usize = 50_000;
 
+/// A kind that does nothing, so that nothing but the store is measured.
 #[derive(Debug)]
 struct Plain<T>(std::marker::PhantomData<T>);
 
@@ -21,20 +31,112 @@ impl<T: ApiType> Strategy for Plain<T> {
     type Object = T;
 }
 
-fn report(name: &str, count: usize, since: Instant, unit: &str) {
-    let value = count as f64 / since.elapsed().as_secs_f64();
-    println!(r#"{{"name":"store/{name}","value":{value:.0},"unit":"{unit}"}}"#);
+struct Bench {
+    kind: Arc<Kind>,
+    pods: GroupResource,
+    store: MemoryStore,
+    objects: Vec<Object>,
 }
 
-fn pod(kind: &Arc<Kind>, number: usize, node: usize) -> Draft {
-    let mut pod = Pod::default();
-    pod.metadata.namespace = Some(format!("ns-{}", number % 50));
-    pod.metadata.name = Some(format!("pod-{number}"));
-    pod.spec = Some(PodSpec { node_name: Some(format!("node-{node}")), ..PodSpec::default() });
-    Draft::of(Arc::clone(kind), Arc::new(pod))
+impl Bench {
+    fn new() -> Self {
+        let kind = Arc::new(Kind::builtin(Plain::<Pod>(std::marker::PhantomData)));
+        let store = MemoryStore::builder().history(2 * TIMES).build();
+        Self { kind, pods: GroupResource::new("", "pods"), store, objects: Vec::new() }
+    }
+
+    fn figure(&self, name: &str, count: usize, since: Moment, unit: &str) {
+        let figure = Figure::rate(&format!("store/{name}"), count, since, unit);
+        figure.with("objects", self.objects.len() as f64).print();
+    }
+
+    fn pod(&self, number: usize) -> Draft {
+        let mut pod = Pod::default();
+        pod.metadata.namespace = Some(format!("ns-{}", number % 50));
+        pod.metadata.name = Some(format!("pod-{number}"));
+        pod.spec = Some(PodSpec { node_name: Some(format!("node-{}", number % NODES)), ..PodSpec::default() });
+        Draft::of(Arc::clone(&self.kind), Arc::new(pod))
+    }
+
+    /// Creates objects until there are `count`.
+    async fn fill(&mut self, count: usize) {
+        let drafts: Vec<_> = (self.objects.len()..count).map(|number| self.pod(number)).collect();
+        let (created, start) = (drafts.len(), Moment::now());
+        for draft in drafts {
+            self.objects.push(self.store.commit(Write::Create(draft)).await.expect("a free name"));
+        }
+        self.figure("create", created, start, "ops/s");
+    }
+
+    async fn reads(&self) {
+        let keys: Vec<Key> = self.objects.iter().take(TIMES).map(Object::key).collect();
+        let start = Moment::now();
+        for key in &keys {
+            assert!(self.store.get(key).await.expect("in memory").is_some());
+        }
+        self.figure("get", keys.len(), start, "ops/s");
+
+        let start = Moment::now();
+        let page = self.store.list(&Scope::all(self.pods.clone()), &Range::default()).await.expect("in memory");
+        self.figure("list", page.items.len(), start, "objects/s");
+
+        let mut range = Range { limit: Some(100), ..Range::default() };
+        let start = Moment::now();
+        let mut pages = 0;
+        while pages < 1_000 {
+            let page = self.store.list(&Scope::all(self.pods.clone()), &range).await.expect("kept");
+            range.at = Some(page.revision);
+            range.after = page.items.last().filter(|_| page.remaining > 0).map(Object::key);
+            pages += 1;
+        }
+        self.figure("page-of-100", pages, start, "ops/s");
+
+        let nodes = NODES.min(self.objects.len());
+        let start = Moment::now();
+        for node in 0..nodes {
+            let scope = Scope::all(self.pods.clone()).indexed("spec.nodeName", format!("node-{node}"));
+            assert!(!self.store.list(&scope, &Range::default()).await.expect("indexed").items.is_empty());
+        }
+        self.figure("list-of-a-node", nodes, start, "ops/s");
+    }
+
+    /// Updates of objects one after the other; how many.
+    async fn update(&mut self, name: &str, count: usize) {
+        let drafts: Vec<_> = (0..count).map(|number| self.pod(number)).collect();
+        let start = Moment::now();
+        for (object, draft) in self.objects.iter_mut().zip(drafts) {
+            let write = Write::Update { object: draft, expected: object.revision() };
+            *object = self.store.commit(write).await.expect("nobody else writes");
+        }
+        self.figure(name, count, start, "ops/s");
+    }
+
+    async fn watched(&mut self, count: usize) {
+        let now = self.store.revision().await.expect("in memory");
+        let mut watches = Vec::new();
+        for node in 0..NODES {
+            let scope = Scope::all(self.pods.clone()).indexed("spec.nodeName", format!("node-{node}"));
+            watches.push(self.store.watch(&scope, now).await.expect("kept"));
+        }
+        self.update("update-with-5000-node-watches", count).await;
+        drop(watches);
+
+        let now = self.store.revision().await.expect("in memory");
+        let mut watches = Vec::new();
+        for _ in 0..FANOUT {
+            let watch = self.store.watch(&Scope::all(self.pods.clone()), now).await.expect("kept");
+            watches.push(tokio::spawn(changes(watch, count)));
+        }
+        self.update("update-with-100-watches", count).await;
+        let start = Moment::now();
+        for watch in watches {
+            watch.await.expect("no watcher failed");
+        }
+        self.figure("fan-out-to-100", count * FANOUT, start, "events/s");
+    }
 }
 
-async fn changes(mut watch: orchestrion::store::StoreWatch, count: usize) {
+async fn changes(mut watch: StoreWatch, count: usize) {
     let mut seen = 0;
     while seen < count {
         match watch.next().await {
@@ -45,72 +147,40 @@ async fn changes(mut watch: orchestrion::store::StoreWatch, count: usize) {
     }
 }
 
-async fn update_all(store: &MemoryStore, kind: &Arc<Kind>, objects: &mut [Object]) {
-    for (number, object) in objects.iter_mut().enumerate() {
-        let write = Write::Update { object: pod(kind, number, number % WATCHERS), expected: object.revision() };
-        *object = store.commit(write).await.expect("nobody else writes");
+fn options() -> Result<Option<Vec<usize>>, lexopt::Error> {
+    let mut sizes = vec![1_000, 10_000, 100_000];
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("objects") => {
+                let list = arguments.value()?.string()?;
+                let parsed: Result<_, _> = list.split(',').map(str::parse).collect();
+                sizes = parsed.map_err(|error| lexopt::Error::Custom(Box::new(error)))?;
+            }
+            // Cargo says so to every benchmark.
+            Long("bench") => {}
+            Long("help") | Short('h') => return Ok(None),
+            other => return Err(other.unexpected()),
+        }
     }
+    Ok(Some(sizes))
 }
 
-#[tokio::main]
-async fn main() {
-    let kind = Arc::new(Kind::builtin(Plain::<Pod>(std::marker::PhantomData)));
-    let store = MemoryStore::builder().history(2 * OBJECTS).build();
-    let pods = GroupResource::new("", "pods");
-
-    let start = Instant::now();
-    let mut objects = Vec::with_capacity(OBJECTS);
-    for number in 0..OBJECTS {
-        objects.push(store.commit(Write::Create(pod(&kind, number, number % WATCHERS))).await.expect("free"));
-    }
-    report("create", OBJECTS, start, "ops/s");
-
-    let keys: Vec<Key> = objects.iter().map(Object::key).collect();
-    let start = Instant::now();
-    for key in &keys {
-        assert!(store.get(key).await.expect("in memory").is_some());
-    }
-    report("get", OBJECTS, start, "ops/s");
-
-    let start = Instant::now();
-    let page = store.list(&Scope::all(pods.clone()), &Range::default()).await.expect("in memory");
-    report("list", page.items.len(), start, "objects/s");
-
-    let start = Instant::now();
-    for node in 0..WATCHERS {
-        let scope = Scope::all(pods.clone()).indexed("spec.nodeName", format!("node-{node}"));
-        assert_eq!(store.list(&scope, &Range::default()).await.expect("indexed").items.len(), OBJECTS / WATCHERS);
-    }
-    report("list-by-index", WATCHERS, start, "ops/s");
-
-    let start = Instant::now();
-    update_all(&store, &kind, &mut objects).await;
-    report("update", OBJECTS, start, "ops/s");
-
-    let now = store.revision().await.expect("in memory");
-    let mut watches = Vec::new();
-    for node in 0..WATCHERS {
-        let scope = Scope::all(pods.clone()).indexed("spec.nodeName", format!("node-{node}"));
-        let watch = store.watch(&scope, now).await.expect("kept");
-        watches.push(tokio::spawn(changes(watch, OBJECTS / WATCHERS)));
-    }
-    let start = Instant::now();
-    update_all(&store, &kind, &mut objects).await;
-    for watch in watches {
-        watch.await.expect("no watcher failed");
-    }
-    report("update-with-5000-node-watchers", OBJECTS, start, "ops/s");
-
-    let now = store.revision().await.expect("in memory");
-    let mut watches = Vec::new();
-    for _ in 0..FANOUT {
-        let watch = store.watch(&Scope::all(pods.clone()), now).await.expect("kept");
-        watches.push(tokio::spawn(changes(watch, OBJECTS)));
-    }
-    let start = Instant::now();
-    update_all(&store, &kind, &mut objects).await;
-    for watch in watches {
-        watch.await.expect("no watcher failed");
-    }
-    report("fan-out-to-100-watchers", OBJECTS * FANOUT, start, "events/s");
+fn main() -> Result<(), lexopt::Error> {
+    let Some(sizes) = options()? else {
+        println!("{USAGE}");
+        return Ok(());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        for size in sizes {
+            let mut bench = Bench::new();
+            bench.fill(size).await;
+            bench.reads().await;
+            let count = size.min(TIMES);
+            bench.update("update", count).await;
+            bench.watched(count).await;
+        }
+    });
+    Ok(())
 }

@@ -47,14 +47,14 @@ impl Random {
     pub fn uid(&self) -> String {
         let value = self.draw(|rng| (u128::from(rng.next_u64()) << 64) | u128::from(rng.next_u64()));
         let value = (value & !(0xf << 76) & !(0b11 << 62)) | (0x4 << 76) | (0b10 << 62);
-        format!(
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            value >> 96,
-            (value >> 80) & 0xffff,
-            (value >> 64) & 0xffff,
-            (value >> 48) & 0xffff,
-            value & 0xffff_ffff_ffff,
-        )
+        let mut text = String::with_capacity(36);
+        for digit in 0..32_u32 {
+            if matches!(digit, 8 | 12 | 16 | 20) {
+                text.push('-');
+            }
+            text.push(char::from(b"0123456789abcdef"[(value >> (124 - 4 * digit)) as usize & 0xf]));
+        }
+        text
     }
 
     /// `length` characters that are safe at the end of an object's name.

@@ -55,16 +55,32 @@ impl fmt::Display for Revision {
 pub struct Key {
     /// The stored resource.
     pub resource: GroupResource,
-    /// The namespace; empty for cluster-scoped objects.
-    pub namespace: Arc<str>,
-    /// The name.
-    pub name: Arc<str>,
+    /// Namespace and name in one text, a zero byte between: it sorts as they do, since no namespace has one.
+    place: Arc<str>,
+    namespace: usize,
 }
 
 impl Key {
     /// The object `name` of `resource` in `namespace` (empty for cluster-scoped ones).
     pub fn new(resource: GroupResource, namespace: &str, name: &str) -> Self {
-        Self { resource, namespace: namespace.into(), name: name.into() }
+        let mut place = String::with_capacity(namespace.len() + 1 + name.len());
+        place.extend([namespace, "\0", name]);
+        Self { resource, place: place.into(), namespace: namespace.len() }
+    }
+
+    /// The namespace; empty for cluster-scoped objects.
+    pub fn namespace(&self) -> &str {
+        &self.place[..self.namespace]
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.place[self.namespace + 1..]
+    }
+
+    /// Where it is among the keys of its resource: a text that sorts as namespace and name do.
+    pub(crate) fn place(&self) -> &Arc<str> {
+        &self.place
     }
 
     /// The key of an object of `kind` with that metadata.
@@ -79,10 +95,9 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.is_empty() {
-            write!(f, "{}/{}", self.resource, self.name)
-        } else {
-            write!(f, "{}/{}/{}", self.resource, self.namespace, self.name)
+        match self.namespace() {
+            "" => write!(f, "{}/{}", self.resource, self.name()),
+            namespace => write!(f, "{}/{namespace}/{}", self.resource, self.name()),
         }
     }
 }

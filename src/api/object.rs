@@ -1,6 +1,7 @@
 //! [`Object`]: one immutable version of one object, and [`Draft`]: one that is not shared yet.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::{Arc, OnceLock};
 
@@ -217,8 +218,26 @@ impl Draft {
 struct Inner {
     kind: Arc<Kind>,
     revision: Revision,
-    body: Arc<dyn Body>,
+    /// Made when somebody looks, where there is an origin.
+    body: OnceLock<Arc<dyn Body>>,
     json: OnceLock<Bytes>,
+    origin: Origin,
+}
+
+/// What an object is made of that has no typed form.
+enum Origin {
+    /// It has had one from the start.
+    None,
+    /// The object of which this is the same but for the revision.
+    Version(Object),
+    /// Its JSON. The names are what it is asked for most.
+    Json(Names),
+}
+
+struct Names {
+    namespace: Box<str>,
+    name: Box<str>,
+    uid: Box<str>,
 }
 
 /// One immutable version of one object: a cheap handle to typed content and its JSON, the latter made at most
@@ -239,7 +258,55 @@ pub struct Object(Arc<Inner>);
 
 impl Object {
     fn sealed(kind: Arc<Kind>, body: Arc<dyn Body>, revision: Revision) -> Self {
-        Self(Arc::new(Inner { kind, revision, body, json: OnceLock::new() }))
+        Self(Arc::new(Inner { kind, revision, body: body.into(), json: OnceLock::new(), origin: Origin::None }))
+    }
+
+    /// The same object at another revision, which becomes its `metadata.resourceVersion`. Costs nothing until somebody
+    /// looks at it: a deletion's last version mostly has no reader.
+    #[must_use]
+    pub fn at(&self, revision: Revision) -> Self {
+        let (body, json) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Inner {
+            kind: Arc::clone(self.kind()),
+            revision,
+            body,
+            json,
+            origin: Origin::Version(self.clone()),
+        }))
+    }
+
+    fn shared_body(&self) -> &Arc<dyn Body> {
+        self.0.body.get_or_init(|| {
+            if let Origin::Version(origin) = &self.0.origin {
+                let mut draft = origin.draft();
+                draft.meta_mut().resource_version = Some(self.0.revision.to_string());
+                return draft.body;
+            }
+            // Every kind survives its JSON: tests of the kinds table see to that. One of a custom strategy that does not
+            // is of no kind.
+            self.0.kind.strategy().decode(self.json()).map_or_else(
+                |error| {
+                    tracing::error!(kind = %self.0.kind.kind, name = self.name(), %error, "object cannot be decoded");
+                    Arc::new(Dynamic::default()) as Arc<dyn Body>
+                },
+                |decoded| decoded.object,
+            )
+        })
+    }
+
+    /// The same version without its typed form, which is made again of the JSON when somebody looks: a fraction of the
+    /// memory. `None` where that would save none: others hold the typed form, or there is none. Without `print`, also
+    /// where the JSON has not been made yet.
+    pub fn cooled(&self, print: bool) -> Option<Self> {
+        let body = self.0.body.get().filter(|body| Arc::strong_count(body) == 1)?;
+        if matches!(self.0.origin, Origin::Version(_)) || !(print || self.0.json.get().is_some()) {
+            return None;
+        }
+        let text = |text: &Option<String>| Box::from(text.as_deref().unwrap_or_default());
+        let meta = body.meta();
+        let names = Names { namespace: text(&meta.namespace), name: text(&meta.name), uid: text(&meta.uid) };
+        let (kind, revision, json) = (Arc::clone(self.kind()), self.0.revision, self.json().clone().into());
+        Some(Self(Arc::new(Inner { kind, revision, body: OnceLock::new(), json, origin: Origin::Json(names) })))
     }
 
     /// Its kind.
@@ -254,27 +321,39 @@ impl Object {
 
     /// Its metadata.
     pub fn meta(&self) -> &ObjectMeta {
-        self.0.body.meta()
+        self.shared_body().meta()
     }
 
     /// `metadata.name`; empty where there is none.
     pub fn name(&self) -> &str {
-        self.meta().name.as_deref().unwrap_or_default()
+        match &self.0.origin {
+            Origin::Json(names) => &names.name,
+            Origin::Version(origin) => origin.name(),
+            Origin::None => self.meta().name.as_deref().unwrap_or_default(),
+        }
     }
 
     /// `metadata.namespace`; empty where there is none.
     pub fn namespace(&self) -> &str {
-        self.meta().namespace.as_deref().unwrap_or_default()
+        match &self.0.origin {
+            Origin::Json(names) => &names.namespace,
+            Origin::Version(origin) => origin.namespace(),
+            Origin::None => self.meta().namespace.as_deref().unwrap_or_default(),
+        }
     }
 
     /// `metadata.uid`; empty where there is none.
     pub fn uid(&self) -> &str {
-        self.meta().uid.as_deref().unwrap_or_default()
+        match &self.0.origin {
+            Origin::Json(names) => &names.uid,
+            Origin::Version(origin) => origin.uid(),
+            Origin::None => self.meta().uid.as_deref().unwrap_or_default(),
+        }
     }
 
     /// Its content.
     pub fn body(&self) -> &dyn Body {
-        &*self.0.body
+        &**self.shared_body()
     }
 
     /// Its content, shared, as `K`.
@@ -282,7 +361,7 @@ impl Object {
     /// # Errors
     /// [`WrongKind`] where the object is of another kind.
     pub fn typed<K: Body>(&self) -> Result<Arc<K>, WrongKind> {
-        let body: Arc<dyn Body> = Arc::clone(&self.0.body);
+        let body: Arc<dyn Body> = Arc::clone(self.shared_body());
         body.into_any().downcast().map_err(|_| WrongKind {
             wanted: std::any::type_name::<K>().rsplit("::").next().unwrap_or_default(),
             found: self.0.kind.kind.clone(),
@@ -291,22 +370,49 @@ impl Object {
 
     /// Its content as `K`, borrowed, where it is one.
     pub fn as_typed<K: Body>(&self) -> Option<&K> {
-        self.0.body.as_any().downcast_ref()
+        self.body().as_any().downcast_ref()
     }
 
     /// Its JSON form: made on the first call, then shared.
     pub fn json(&self) -> &Bytes {
-        self.0.json.get_or_init(|| {
-            // The types of k8s-openapi and JSON maps always serialise; a body that could not would be
-            // one of a custom strategy, and shows as null.
-            self.0.body.to_json().map_or_else(
-                |error| {
-                    tracing::error!(kind = %self.0.kind.kind, name = self.name(), %error, "object has no JSON form");
-                    Bytes::from_static(b"null")
-                },
-                Bytes::from,
-            )
-        })
+        self.0.json.get_or_init(|| self.json_of_origin().unwrap_or_else(|| self.json_of_body()))
+    }
+
+    fn json_of_body(&self) -> Bytes {
+        // The types of k8s-openapi and JSON maps always serialise; a body that could not would be
+        // one of a custom strategy, and shows as null.
+        self.body().to_json().map_or_else(
+            |error| {
+                tracing::error!(kind = %self.0.kind.kind, name = self.name(), %error, "object has no JSON form");
+                Bytes::from_static(b"null")
+            },
+            // A copy, that it takes no more room than it needs.
+            |json| Bytes::copy_from_slice(&json),
+        )
+    }
+
+    /// The JSON of the origin with another version in it, where the origin has JSON.
+    fn json_of_origin(&self) -> Option<Bytes> {
+        const FIELD: &[u8] = br#""resourceVersion":""#;
+        let Origin::Version(origin) = &self.0.origin else { return None };
+        let json = match self.0.body.get() {
+            None => origin.json(),
+            Some(_) => origin.0.json.get()?,
+        };
+        let meta = origin.meta();
+        let named = |map: &Option<BTreeMap<String, String>>| {
+            map.as_ref().is_some_and(|map| map.contains_key("resourceVersion"))
+        };
+        if named(&meta.labels) || named(&meta.annotations) {
+            return None;
+        }
+        // Within texts, quotes are escaped: the first place that reads so is the field of the metadata.
+        let quotes = json.iter().enumerate().filter(|(_, byte)| **byte == b'"').map(|(at, _)| at);
+        let start = quotes.into_iter().find(|at| json[*at..].starts_with(FIELD))? + FIELD.len();
+        let end = start + json[start..].iter().position(|byte| *byte == b'"')?;
+        let text = meta.resource_version.as_deref()?;
+        (json[start..end] == *text.as_bytes())
+            .then(|| [&json[..start], self.0.revision.to_string().as_bytes(), &json[end..]].concat().into())
     }
 
     /// Its JSON form as a value.
@@ -314,17 +420,17 @@ impl Object {
     /// # Errors
     /// An internal error where the content has no JSON form.
     pub fn to_value(&self) -> Result<Value, ApiError> {
-        self.0.body.to_value().map_err(ApiError::internal)
+        self.body().to_value().map_err(ApiError::internal)
     }
 
     /// A changeable copy (copied when first changed).
     pub fn draft(&self) -> Draft {
-        Draft { kind: Arc::clone(&self.0.kind), body: Arc::clone(&self.0.body) }
+        Draft { kind: Arc::clone(&self.0.kind), body: Arc::clone(self.shared_body()) }
     }
 
     /// The key under which it is stored.
     pub fn key(&self) -> Key {
-        Key::of(&self.0.kind, self.meta())
+        Key::new(self.0.kind.stored().clone(), self.namespace(), self.name())
     }
 
     /// Whether both handles are of the same version in memory.
@@ -364,5 +470,53 @@ pub struct WrongKind {
 impl From<WrongKind> for ApiError {
     fn from(error: WrongKind) -> Self {
         Self::internal(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(labels: Value) -> Object {
+        let value = json!({"metadata": {"name": "a", "namespace": "b", "uid": "c", "labels": labels}});
+        let pod: Pod = serde_json::from_value(value).unwrap();
+        Draft::new(pod).seal(Revision::from(7))
+    }
+
+    #[test]
+    fn the_same_object_at_another_revision_differs_in_nothing_else() {
+        for labels in [json!({"x": "\"resourceVersion\":\"7\""}), json!({"resourceVersion": "7"})] {
+            for printed in [false, true] {
+                let object = pod(labels.clone());
+                if printed {
+                    object.json();
+                }
+                let later = object.at(Revision::from(12));
+                assert_eq!((later.name(), later.namespace(), later.uid()), ("a", "b", "c"));
+                assert_eq!(later.key(), object.key());
+                let mut expected = object.to_value().unwrap();
+                expected["metadata"]["resourceVersion"] = json!("12");
+                let json: Value = serde_json::from_slice(later.json()).unwrap();
+                assert_eq!(json, expected);
+                assert_eq!(later.to_value().unwrap(), expected);
+                assert_eq!(object.meta().resource_version.as_deref(), Some("7"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_cold_object_is_the_same_object() {
+        let object = pod(json!({"x": "y"}));
+        assert!(object.cooled(false).is_none(), "it was not printed yet");
+        let cold = object.cooled(true).unwrap();
+        assert_eq!((cold.name(), cold.namespace(), cold.uid(), cold.key()), ("a", "b", "c", object.key()));
+        assert!(cold.cooled(true).is_none(), "it is cold already");
+        assert_eq!(cold, object);
+        let held = object.typed::<Pod>().unwrap();
+        assert!(object.cooled(true).is_none(), "somebody holds the typed form");
+        assert_eq!(cold.typed::<Pod>().unwrap(), held);
     }
 }

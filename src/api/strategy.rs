@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-use super::decode::{self, Decoded};
+use super::decode::{Decoded, Document};
 use super::field::FieldErrors;
 use super::object::Body;
 use super::status::ApiError;
@@ -176,12 +176,12 @@ pub trait Strategy: Debug + Send + Sync + 'static {
     /// Sets the wanted number of replicas, where the kind has the scale subresource.
     fn set_scale(&self, _object: &mut Self::Object, _replicas: i32) {}
 
-    /// Decodes JSON. The default serves every type that deserialises.
+    /// Makes an object of a document. The default serves every type that deserialises.
     ///
     /// # Errors
     /// A bad request that names the field and what was expected.
-    fn decode(&self, json: &[u8]) -> Result<Decoded<Self::Object>, ApiError> {
-        decode::decode(json)
+    fn read(&self, document: &Document<'_>) -> Result<Decoded<Self::Object>, ApiError> {
+        document.decode()
     }
 }
 
@@ -212,7 +212,10 @@ pub enum NameRule {
 /// A [`Strategy`] whose object type is erased: how the server calls it. Implemented for every strategy.
 #[allow(missing_docs, reason = "each method is Strategy's of the same name")]
 pub trait AnyStrategy: Debug + Send + Sync {
-    fn decode(&self, json: &[u8]) -> Result<Decoded<Arc<dyn Body>>, ApiError>;
+    fn read(&self, document: &Document<'_>) -> Result<Decoded<Arc<dyn Body>>, ApiError>;
+    fn decode(&self, json: &[u8]) -> Result<Decoded<Arc<dyn Body>>, ApiError> {
+        self.read(&Document::read(json)?)
+    }
     fn default(&self, object: &mut dyn Body);
     fn prepare_create(&self, object: &mut dyn Body, around: &Surroundings);
     fn prepare_update(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
@@ -262,8 +265,8 @@ impl<S: Strategy> Erased<S> {
 }
 
 impl<S: Strategy> AnyStrategy for Erased<S> {
-    fn decode(&self, json: &[u8]) -> Result<Decoded<Arc<dyn Body>>, ApiError> {
-        let decoded = self.0.decode(json)?;
+    fn read(&self, document: &Document<'_>) -> Result<Decoded<Arc<dyn Body>>, ApiError> {
+        let decoded = self.0.read(document)?;
         Ok(Decoded { object: Arc::new(decoded.object), strict: decoded.strict })
     }
     fn default(&self, object: &mut dyn Body) {

@@ -1,5 +1,6 @@
 //! Versions of a kind: what is spoken, and what is stored.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::pipeline::Inner;
@@ -16,8 +17,11 @@ impl Inner {
     }
 
     /// The target in its stored version.
-    pub(super) fn stored_target(&self, target: &Target) -> Result<Target, ApiError> {
-        Ok(Target { kind: self.stored_kind(&target.kind)?, ..target.clone() })
+    pub(super) fn stored_target<'a>(&self, target: &'a Target) -> Result<Cow<'a, Target>, ApiError> {
+        Ok(match target.kind.conversion {
+            None => Cow::Borrowed(target),
+            Some(_) => Cow::Owned(Target { kind: self.stored_kind(&target.kind)?, ..target.clone() }),
+        })
     }
 
     /// What the version spoken demands, where it is not the stored one: whose own strategy checks the rest.

@@ -60,9 +60,9 @@ pub enum StoreError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Exists(key) => Self::already_exists(&key.resource, &key.name),
-            StoreError::NotFound(key) => Self::not_found(&key.resource, &key.name),
-            StoreError::Conflict { key, .. } => Self::modified(&key.resource, &key.name),
+            StoreError::Exists(key) => Self::already_exists(&key.resource, key.name()),
+            StoreError::NotFound(key) => Self::not_found(&key.resource, key.name()),
+            StoreError::Conflict { key, .. } => Self::modified(&key.resource, key.name()),
             StoreError::Expired { asked, oldest } => {
                 Self::expired(format!("too old resource version: {asked} ({oldest})"))
             }

@@ -1,6 +1,7 @@
 //! Decoding JSON into typed objects, strictly: unknown and duplicate fields are noticed on the way, and what does not
 //! fit is told in upstream's words, which name the field.
 
+mod document;
 mod dynamic;
 mod header;
 mod notes;
@@ -17,11 +18,8 @@ use std::sync::Arc;
 use k8s_openapi::Resource;
 use serde::de::DeserializeOwned;
 
+pub use self::document::Document;
 use self::header::Identity;
-use self::notes::Notes;
-use self::place::Place;
-use self::reader::Reader;
-use self::tree::Node;
 use super::backend::Call;
 use super::kind::Kind;
 use super::object::{Draft, Dynamic};
@@ -56,12 +54,7 @@ pub struct Decoded<T> {
 /// # Ok::<(), orchestrion::api::ApiError>(())
 /// ```
 pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<Decoded<T>, ApiError> {
-    let tree = Node::read(json).map_err(|error| ApiError::bad_request(syntax::mistake(&error, json)))?;
-    let notes = Notes::default();
-    match T::deserialize(Reader::new(&tree, &Place::ROOT, &notes)) {
-        Ok(object) => Ok(Decoded { object, strict: notes.into_strict() }),
-        Err(error) => Err(ApiError::bad_request(notes.into_failure(&error))),
-    }
+    Document::read(json)?.decode()
 }
 
 /// Decodes an object of `kind`. `apiVersion` and `kind` may be left out; others than the kind's are refused.
@@ -69,8 +62,8 @@ pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<Decoded<T>, ApiError> 
 /// # Errors
 /// A bad request, as upstream words it: `Pod in version "v1" cannot be handled as a Pod: why`.
 pub fn object(kind: &Arc<Kind>, json: &[u8]) -> Result<Decoded<Draft>, ApiError> {
-    let wanted = Identity::new(&kind.group, &kind.version, &kind.kind);
-    let decoded = kind.strategy().decode(json).map_err(|error| wanted.explain(json, error))?;
+    let wanted = || Identity::new(&kind.group, &kind.version, &kind.kind);
+    let decoded = kind.strategy().decode(json).map_err(|error| wanted().explain(json, error))?;
     let mut draft = Draft::of(Arc::clone(kind), decoded.object);
     if let Some(body) = draft.typed::<Dynamic>() {
         let (api_version, name) = (kind.api_version(), &kind.kind);
@@ -118,7 +111,7 @@ impl Decoded<Draft> {
     /// `Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field "spec.foo"`
     pub fn accept_body(self, validation: FieldValidation, call: &Call) -> Result<Draft, ApiError> {
         let kind = Arc::clone(self.object.kind());
-        let wanted = Identity::new(&kind.group, &kind.version, &kind.kind);
-        self.accept(validation, call).map_err(|error| wanted.unfit(error.message()))
+        self.accept(validation, call)
+            .map_err(|error| Identity::new(&kind.group, &kind.version, &kind.kind).unfit(error.message()))
     }
 }

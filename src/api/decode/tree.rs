@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
-use serde_json::Number;
+use serde_json::{Number, Value};
 
 #[derive(Debug)]
 pub(super) enum Node<'a> {
@@ -19,7 +19,66 @@ pub(super) enum Node<'a> {
 impl<'a> Node<'a> {
     /// Reads a whole document.
     pub(super) fn read(json: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(json)
+        match std::str::from_utf8(json) {
+            // Checked as a whole, no text in it need be.
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(json),
+        }
+    }
+
+    /// The tree that a value is.
+    pub(super) fn of(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::String(text) => Self::Text(Cow::Borrowed(text)),
+            Value::Array(items) => Self::List(items.iter().map(Self::of).collect()),
+            Value::Object(fields) => {
+                Self::Map(fields.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), Self::of(value))).collect())
+            }
+        }
+    }
+
+    pub(super) fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(number) => Value::Number(number.clone()),
+            Self::Text(text) => Value::String(text.clone().into_owned()),
+            Self::List(items) => items.iter().map(Self::to_value).collect(),
+            Self::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), node.to_value())).collect(),
+        }
+    }
+
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        let Self::Map(entries) = self else { return None };
+        entries.iter().find(|(key, _)| key == name).map(|(_, node)| node)
+    }
+
+    /// Applies a merge patch (RFC 7386).
+    pub(super) fn merge(&mut self, patch: &'a Value) {
+        let Value::Object(changes) = patch else {
+            *self = Self::of(patch);
+            return;
+        };
+        if !matches!(self, Self::Map(_)) {
+            *self = Self::Map(Vec::new());
+        }
+        let Self::Map(entries) = self else { return };
+        for (name, change) in changes {
+            let at = entries.iter().position(|(key, _)| key == name);
+            match (at, change) {
+                (Some(at), Value::Null) => drop(entries.remove(at)),
+                (None, Value::Null) => {}
+                (Some(at), change) => entries[at].1.merge(change),
+                (None, change) => {
+                    let mut node = Self::Null;
+                    node.merge(change);
+                    entries.push((Cow::Borrowed(name.as_str()), node));
+                }
+            }
+        }
     }
 
     /// What an error says was found.
@@ -114,7 +173,7 @@ impl<'de> Deserialize<'de> for Node<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node<'de>, A::Error> {
-                let mut map = Vec::new();
+                let mut map = Vec::with_capacity(8);
                 while let Some(Text(key)) = entries.next_key()? {
                     map.push((key, entries.next_value()?));
                 }

@@ -27,7 +27,7 @@ pub mod storage;
 mod tests;
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use super::kind::Kind;
@@ -112,10 +112,10 @@ static BUILTIN: LazyLock<Arc<Rows>> = LazyLock::new(|| Arc::new(Rows::new(TABLE.
 #[derive(Debug, Default)]
 struct Rows {
     all: Vec<Arc<Kind>>,
-    /// By group, version and plural.
-    by_resource: BTreeMap<(String, String, String), Arc<Kind>>,
-    /// By group, version and kind.
-    by_kind: BTreeMap<(String, String, String), Arc<Kind>>,
+    /// By group, version and plural, as a path has them. Never iterated.
+    by_resource: HashMap<String, Arc<Kind>>,
+    /// By group, version and kind. Never iterated.
+    by_kind: HashMap<String, Arc<Kind>>,
     /// By type. Never iterated.
     by_type: HashMap<TypeId, Arc<Kind>>,
     /// The OpenAPI documents made of these rows so far.
@@ -127,15 +127,18 @@ impl Rows {
     fn new(rows: impl IntoIterator<Item = Arc<Kind>>) -> Self {
         let mut table = Self::default();
         for kind in rows {
-            let group = || (kind.group.clone(), kind.version.clone());
-            let ((g, v), (g2, v2)) = (group(), group());
-            table.by_resource.insert((g, v, kind.plural.clone()), Arc::clone(&kind));
-            table.by_kind.insert((g2, v2, kind.kind.clone()), Arc::clone(&kind));
+            table.by_resource.insert(path(&kind.group, &kind.version, &kind.plural), Arc::clone(&kind));
+            table.by_kind.insert(path(&kind.group, &kind.version, &kind.kind), Arc::clone(&kind));
             table.by_type.insert(kind.body_type(), Arc::clone(&kind));
             table.all.push(kind);
         }
         table
     }
+}
+
+/// No part of it has a `/`.
+fn path(group: &str, version: &str, name: &str) -> String {
+    [group, "/", version, "/", name].concat()
 }
 
 impl Kind {
@@ -186,12 +189,12 @@ impl Kinds {
 
     /// The kind served under that group, version and plural.
     pub fn by_resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Kind>> {
-        self.rows().by_resource.get(&(group.to_owned(), version.to_owned(), plural.to_owned())).cloned()
+        self.rows().by_resource.get(&path(group, version, plural)).cloned()
     }
 
     /// The kind of that group, version and name.
     pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<Arc<Kind>> {
-        self.rows().by_kind.get(&(group.to_owned(), version.to_owned(), kind.to_owned())).cloned()
+        self.rows().by_kind.get(&path(group, version, kind)).cloned()
     }
 
     /// The kind of that name in `apiVersion` form: `apps/v1` and `Deployment`.

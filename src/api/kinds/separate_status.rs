@@ -21,7 +21,7 @@ macro_rules! separate_status {
 macro_rules! spec_generation {
     () => {
         fn generation_changes(&self, new: &Self::Object, old: &Self::Object) -> Option<bool> {
-            Some(new.spec != old.spec)
+            Some(!std::ptr::eq(new, old) && new.spec != old.spec)
         }
     };
 }

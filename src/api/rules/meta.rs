@@ -1,6 +1,6 @@
 //! Rules for the metadata that all kinds share.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference, Time};
 use serde_json::json;
 
 use crate::api::NameRule;
@@ -45,25 +45,27 @@ pub fn validate_meta_update(new: &ObjectMeta, old: &ObjectMeta, errors: &mut Fie
     if new.generation.unwrap_or(0) < old.generation.unwrap_or(0) {
         errors.invalid(&path.child("generation"), new.generation.unwrap_or(0), "must not be decremented");
     }
-    let text = |value: &Option<String>| value.as_deref().unwrap_or_default().shown();
-    let time = |value: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| json!(value).shown();
-    let number = |value: Option<i64>| json!(value).shown();
-    let fixed = [
-        ("name", text(&new.name), text(&old.name)),
-        ("namespace", text(&new.namespace), text(&old.namespace)),
-        ("uid", text(&new.uid), text(&old.uid)),
-        ("creationTimestamp", time(&new.creation_timestamp), time(&old.creation_timestamp)),
-        ("deletionTimestamp", time(&new.deletion_timestamp), time(&old.deletion_timestamp)),
-        (
-            "deletionGracePeriodSeconds",
-            number(new.deletion_grace_period_seconds),
-            number(old.deletion_grace_period_seconds),
-        ),
-    ];
-    for (field, new, old) in fixed {
-        if new != old {
-            errors.invalid(&path.child(field), Plain(new), IMMUTABLE);
+    let text = |value: &Option<String>| value.clone().unwrap_or_default().shown();
+    let time = |value: &Option<Time>| json!(value).shown();
+    for (field, new, old) in
+        [("name", &new.name, &old.name), ("namespace", &new.namespace, &old.namespace), ("uid", &new.uid, &old.uid)]
+    {
+        if new.as_deref().unwrap_or_default() != old.as_deref().unwrap_or_default() {
+            errors.invalid(&path.child(field), Plain(text(new)), IMMUTABLE);
         }
+    }
+    for (field, new, old) in [
+        ("creationTimestamp", &new.creation_timestamp, &old.creation_timestamp),
+        ("deletionTimestamp", &new.deletion_timestamp, &old.deletion_timestamp),
+    ] {
+        // What shows alike is alike: the wire knows whole seconds.
+        if new != old && time(new) != time(old) {
+            errors.invalid(&path.child(field), Plain(time(new)), IMMUTABLE);
+        }
+    }
+    let period = new.deletion_grace_period_seconds;
+    if period != old.deletion_grace_period_seconds {
+        errors.invalid(&path.child("deletionGracePeriodSeconds"), Plain(json!(period).shown()), IMMUTABLE);
     }
     validate_common(new, &path, errors);
 }

@@ -129,12 +129,12 @@ impl<K: ApiType> Informer<K> {
 
     /// The object of that name; `namespace` is empty for cluster-scoped kinds.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.find(&ObjectRef::new(namespace, name))
+        self.read(|view| view.get(namespace, name).cloned())
     }
 
     /// The object that `key` names.
     pub fn find(&self, key: &ObjectRef) -> Option<Arc<K>> {
-        self.read(|view| view.get(key).cloned())
+        self.get(&key.namespace, &key.name)
     }
 
     /// All objects, ordered by namespace and name.

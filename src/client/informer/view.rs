@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -60,18 +59,15 @@ impl<K> Change<K> {
     }
 }
 
-/// Objects by their names, which all maps of a view share.
-type Named<K> = BTreeMap<Arc<ObjectRef>, Arc<K>>;
-
 struct Index<K> {
     values: Box<dyn Fn(&K) -> Vec<String> + Send + Sync>,
-    entries: BTreeMap<String, Named<K>>,
+    entries: BTreeMap<String, BTreeMap<ObjectRef, Arc<K>>>,
 }
 
 impl<K> Index<K> {
-    fn insert(&mut self, key: &Arc<ObjectRef>, object: &Arc<K>) {
+    fn insert(&mut self, key: &ObjectRef, object: &Arc<K>) {
         for value in (self.values)(object) {
-            self.entries.entry(value).or_default().insert(Arc::clone(key), Arc::clone(object));
+            self.entries.entry(value).or_default().insert(key.clone(), Arc::clone(object));
         }
     }
 
@@ -86,45 +82,71 @@ impl<K> Index<K> {
         }
     }
 
-    /// Puts `new` in the place of `old`: where the values are the same, the entries stay where they are.
-    fn replace(&mut self, key: &Arc<ObjectRef>, old: &K, new: &Arc<K>) {
-        if (self.values)(old) != (self.values)(new) {
+    /// Puts `new` in the place of `old`, mostly under the same values.
+    fn replace(&mut self, key: &ObjectRef, old: &K, new: &Arc<K>) {
+        let values = (self.values)(new);
+        if (self.values)(old) != values {
             self.remove(key, old);
+            return self.insert(key, new);
         }
-        self.insert(key, new);
+        for value in values {
+            if let Some(place) = self.entries.get_mut(&value).and_then(|objects| objects.get_mut(key)) {
+                *place = Arc::clone(new);
+            }
+        }
     }
 }
 
 pub(super) struct View<K> {
-    objects: Named<K>,
+    /// By namespace, and in it by name: found without making a key.
+    objects: BTreeMap<String, BTreeMap<String, Arc<K>>>,
+    count: usize,
     indexes: BTreeMap<&'static str, Index<K>>,
 }
 
 impl<K> Default for View<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), indexes: BTreeMap::new() }
+        Self { objects: BTreeMap::new(), count: 0, indexes: BTreeMap::new() }
     }
 }
 
 impl<K: ApiType> View<K> {
-    pub(super) fn get(&self, key: &ObjectRef) -> Option<&Arc<K>> {
-        self.objects.get(key)
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&Arc<K>> {
+        self.objects.get(namespace)?.get(name)
+    }
+
+    fn find(&self, key: &ObjectRef) -> Option<&Arc<K>> {
+        self.get(&key.namespace, &key.name)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<K>> {
-        self.objects.values()
+        self.objects.values().flat_map(BTreeMap::values)
     }
 
-    pub(super) fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<K>> {
-        let first = ObjectRef::new(namespace, "");
-        self.objects
-            .range::<ObjectRef, _>((Bound::Included(&first), Bound::Unbounded))
-            .take_while(move |(key, _)| key.namespace == namespace)
-            .map(|(_, object)| object)
+    pub(super) fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<K>> {
+        self.objects.get(namespace).into_iter().flat_map(BTreeMap::values)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.objects.len()
+        self.count
+    }
+
+    /// Puts an object in its place; returns the one that was there.
+    fn put(&mut self, object: Arc<K>) -> Option<Arc<K>> {
+        let ObjectRef { namespace, name } = ObjectRef::of(object.metadata());
+        let old = self.objects.entry(namespace).or_default().insert(name, object);
+        self.count += usize::from(old.is_none());
+        old
+    }
+
+    fn take(&mut self, key: &ObjectRef) -> Option<Arc<K>> {
+        let within = self.objects.get_mut(&key.namespace)?;
+        let old = within.remove(&key.name)?;
+        if within.is_empty() {
+            self.objects.remove(&key.namespace);
+        }
+        self.count -= 1;
+        Some(old)
     }
 
     pub(super) fn add_index(&mut self, name: &'static str, values: Box<dyn Fn(&K) -> Vec<String> + Send + Sync>) {
@@ -132,8 +154,8 @@ impl<K: ApiType> View<K> {
             return;
         }
         let mut index = Index { values, entries: BTreeMap::new() };
-        for (key, object) in &self.objects {
-            index.insert(key, object);
+        for object in self.iter() {
+            index.insert(&ObjectRef::of(object.metadata()), object);
         }
         self.indexes.insert(name, index);
     }
@@ -146,26 +168,19 @@ impl<K: ApiType> View<K> {
     /// Sets an object. A version that is there already changes nothing.
     pub(super) fn set(&mut self, object: Arc<K>) -> Vec<Change<K>> {
         let key = ObjectRef::of(object.metadata());
-        let known = self.objects.get_key_value(&key).map(|(key, old)| (Arc::clone(key), Arc::clone(old)));
-        let (key, old) = match known {
-            Some((_, old)) if same_version(&*old, &*object) => return Vec::new(),
-            Some((key, old)) => {
-                self.indexes.values_mut().for_each(|index| index.replace(&key, &old, &object));
-                (key, Some(old))
-            }
-            None => {
-                let key = Arc::new(key);
-                self.indexes.values_mut().for_each(|index| index.insert(&key, &object));
-                (key, None)
-            }
-        };
-        self.objects.insert(key, Arc::clone(&object));
+        let old = self.find(&key).cloned();
+        match &old {
+            Some(old) if same_version(&**old, &*object) => return Vec::new(),
+            Some(old) => self.indexes.values_mut().for_each(|index| index.replace(&key, old, &object)),
+            None => self.indexes.values_mut().for_each(|index| index.insert(&key, &object)),
+        }
+        self.put(Arc::clone(&object));
         vec![Change { old, new: Some(object) }]
     }
 
     pub(super) fn remove(&mut self, object: &K) -> Vec<Change<K>> {
         let key = ObjectRef::of(object.metadata());
-        let Some(old) = self.objects.remove(&key) else { return Vec::new() };
+        let Some(old) = self.take(&key) else { return Vec::new() };
         for index in self.indexes.values_mut() {
             index.remove(&key, &old);
         }
@@ -176,12 +191,8 @@ impl<K: ApiType> View<K> {
     pub(super) fn replace(&mut self, objects: Vec<Arc<K>>) -> Vec<Change<K>> {
         let kept: BTreeMap<_, _> =
             objects.iter().map(|object| (ObjectRef::of(object.metadata()), &object.metadata().uid)).collect();
-        let gone: Vec<_> = self
-            .objects
-            .iter()
-            .filter(|(key, old)| kept.get(&***key).is_none_or(|uid| **uid != old.metadata().uid))
-            .map(|(_, old)| Arc::clone(old))
-            .collect();
+        let stays = |old: &K| kept.get(&ObjectRef::of(old.metadata())).is_some_and(|uid| **uid == old.metadata().uid);
+        let gone: Vec<_> = self.iter().filter(|old| !stays(old)).cloned().collect();
         let mut changes: Vec<_> = gone.iter().flat_map(|object| self.remove(object)).collect();
         changes.extend(objects.into_iter().flat_map(|object| self.set(object)));
         changes

@@ -63,11 +63,12 @@ impl Admission for Priority {
     async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
         let Some(object) = object.filter(|_| review.target.subresource.is_empty()) else { return Ok(()) };
         let Some(pod) = object.typed::<Pod>() else { return Ok(()) };
-        let spec = pod.spec.clone().unwrap_or_default();
-        let (priority, policy) = (spec.priority, spec.preemption_policy);
+        let spec = pod.spec.as_ref();
+        let priority = spec.and_then(|spec| spec.priority);
+        let policy = spec.and_then(|spec| spec.preemption_policy.clone());
         match review.operation {
             Operation::Create => {
-                let name = spec.priority_class_name.filter(|name| !name.is_empty());
+                let name = spec.and_then(|spec| spec.priority_class_name.clone()).filter(|name| !name.is_empty());
                 let class = match &name {
                     Some(name) => self.named(name).await?.ok_or_else(|| {
                         forbidden(review, Some(object), format!("no PriorityClass with name {name} was found"))

@@ -67,7 +67,11 @@ pub(crate) fn keeping<T: Send + 'static>(body: Body, guard: T) -> Body {
 pub(crate) fn answer(code: StatusCode, content_type: &str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
-    if let Ok(value) = content_type.parse() {
+    let value = match content_type {
+        JSON => Ok(header::HeaderValue::from_static(JSON)),
+        other => other.parse(),
+    };
+    if let Ok(value) = value {
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
     response
@@ -110,21 +114,29 @@ const DRAINED: usize = 16 * 1024 * 1024;
 
 /// Reads a request's body.
 pub(crate) async fn read(mut body: Body) -> Result<Bytes, ApiError> {
-    let (mut read, mut length) = (BytesMut::new(), 0);
+    // Most bodies come in one piece, which is taken as it is.
+    let (mut first, mut read, mut length) = (Bytes::new(), BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
         let frame =
             frame.map_err(|error| ApiError::bad_request(format!("unable to read the request's body: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        if length <= BODY_LIMIT {
+        if length > BODY_LIMIT {
+            if length > BODY_LIMIT + DRAINED {
+                break;
+            }
+        } else if first.is_empty() {
+            first = data;
+        } else {
+            if read.is_empty() {
+                read.extend_from_slice(&first);
+            }
             read.extend_from_slice(&data);
-        } else if length > BODY_LIMIT + DRAINED {
-            break;
         }
     }
     if length > BODY_LIMIT {
         let message = format!("Request entity too large: limit is {BODY_LIMIT}");
         return Err(ApiError::new(Reason::RequestEntityTooLarge, message));
     }
-    Ok(read.freeze())
+    Ok(if read.is_empty() { first } else { read.freeze() })
 }

@@ -144,7 +144,7 @@ impl Front {
         let user = exchange.call.as_ref().map(|call| &*call.user);
         trace::answered(&parts.method, parts.uri.path(), user, &response, took);
         let timed = (!exchange.long_running).then_some(took);
-        shared.metrics.answered(exchange.labels, response.status().as_u16(), timed);
+        shared.metrics.answered(&exchange.labels, response.status().as_u16(), timed);
         response
     }
 
@@ -317,7 +317,7 @@ impl Exchange {
             Route::Resource(path) => Verb::of(&parts.method, path, &query),
             _ => None,
         };
-        let labels = Labels { verb: parts.method.as_str().to_owned(), ..Labels::default() };
+        let labels = Labels { verb: method(&parts.method), ..Labels::default() };
         Self { route, query, verb, call: None, labels, long_running: false }
     }
 }
@@ -347,12 +347,20 @@ fn serves(kind: &Kind, path: &ResourcePath, verb: Verb) -> bool {
     scoped && (verbs.contains(&verb.as_str()) || (verb == Verb::Watch && path.watch && verbs.contains(&"watch")))
 }
 
-fn labels(path: &ResourcePath, verb: Option<Verb>, kind: &Kind) -> Labels {
+/// What a verb is counted as that is none.
+const OTHER: &str = "OTHER";
+
+/// The name that a method is counted under: there are only so many.
+fn method(method: &Method) -> &'static str {
+    const KNOWN: &[Method] =
+        &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    KNOWN.iter().find(|known| *known == method).map_or(OTHER, Method::as_str)
+}
+
+fn labels(path: &ResourcePath, verb: Option<Verb>, kind: &Arc<Kind>) -> Labels {
     Labels {
-        verb: verb.map_or_else(|| "OTHER".to_owned(), |verb| verb.as_str().to_uppercase()),
-        group: kind.group.clone(),
-        version: kind.version.clone(),
-        resource: kind.plural.clone(),
+        verb: verb.map_or(OTHER, Verb::as_upper),
+        kind: Some(Arc::clone(kind)),
         subresource: path.subresource.clone(),
         scope: match (path.name.is_empty(), path.namespace.is_empty()) {
             (false, _) => "resource",

@@ -1,5 +1,6 @@
 //! Query parameters, and the options of the verbs that they spell.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -16,8 +17,11 @@ use crate::api::{
 pub(crate) struct Query(Vec<(String, String)>);
 
 /// Decodes `%41`, and `+` as a space where `plus` says so.
-pub(crate) fn percent_decode(text: &str, plus: bool) -> String {
+pub(crate) fn percent_decode(text: &str, plus: bool) -> Cow<'_, str> {
     let bytes = text.as_bytes();
+    if !bytes.iter().any(|byte| *byte == b'%' || (plus && *byte == b'+')) {
+        return Cow::Borrowed(text);
+    }
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -28,7 +32,7 @@ pub(crate) fn percent_decode(text: &str, plus: bool) -> String {
         at += if escaped.is_some() { 3 } else { 1 };
         decoded.push(escaped.unwrap_or(if plus && byte == b'+' { b' ' } else { byte }));
     }
-    String::from_utf8_lossy(&decoded).into_owned()
+    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
 }
 
 impl Query {
@@ -36,7 +40,7 @@ impl Query {
     pub(crate) fn of(query: Option<&str>) -> Self {
         let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decode(name, true), percent_decode(value, true))
+            (percent_decode(name, true).into_owned(), percent_decode(value, true).into_owned())
         });
         Self(pairs.collect())
     }

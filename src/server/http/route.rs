@@ -1,5 +1,7 @@
 //! What a request is about: its path, and the verb that path and method make together.
 
+use std::borrow::Cow;
+
 use http::Method;
 
 use super::query::{Query, percent_decode};
@@ -73,8 +75,9 @@ impl Route {
         if let Some((_, fixed)) = FIXED.iter().find(|(fixed, _)| *fixed == trimmed) {
             return Self::Fixed(*fixed);
         }
-        let segments: Vec<String> = trimmed.split('/').skip(1).map(|segment| percent_decode(segment, false)).collect();
-        let words: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let segments: Vec<Cow<'_, str>> =
+            trimmed.split('/').skip(1).map(|segment| percent_decode(segment, false)).collect();
+        let words: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
         match *words.as_slice() {
             [probe @ ("healthz" | "livez" | "readyz")] => Self::Health(probe.into(), None),
             [probe @ ("healthz" | "livez" | "readyz"), ref check @ ..] => {
@@ -149,6 +152,20 @@ impl Verb {
             Method::DELETE if named => Some(Self::Delete),
             Method::DELETE => Some(Self::DeleteCollection),
             _ => None,
+        }
+    }
+
+    /// The name that metrics know.
+    pub(crate) const fn as_upper(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::List => "LIST",
+            Self::Watch => "WATCH",
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::DeleteCollection => "DELETECOLLECTION",
         }
     }
 

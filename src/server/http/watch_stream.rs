@@ -1,11 +1,14 @@
 //! Watches on the wire: one JSON document per event and line.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream};
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, Stream, StreamExt};
 use http::{Response, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::time::{Instant, sleep_until};
 
 use super::body::{self, Body, JSON};
 use super::listener::Closing;
@@ -15,6 +18,14 @@ use crate::clock::Clock;
 
 /// The annotation of the bookmark that ends the initial events.
 pub(crate) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// How many events are written together at most.
+const TOGETHER: usize = 64;
+
+/// A watcher is written to once in so long, with all that has come meanwhile; what comes after a pause is written at once.
+/// Writing costs many times what an event costs, so a watcher of much traffic is served several events for the price of
+/// one.
+const BEAT: Duration = Duration::from_millis(1);
 
 /// The answer that a watch is. An error after the beginning is an `ERROR` event, and ends it.
 pub(crate) fn response(
@@ -44,26 +55,60 @@ fn lines(
     clock: Clock,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let mut columns_sent = false;
-    events.map(move |event| {
-        let line = event.and_then(|event| {
-            let printer = printer.at(clock.now());
-            match &event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
-                    let columns = !std::mem::replace(&mut columns_sent, true);
-                    Ok(line(event_type(&event), &printer.bytes(object, columns)?))
-                }
-                WatchEvent::Bookmark { revision, initial_events_end } => {
-                    let mut meta = ObjectMeta { resource_version: Some(revision.to_string()), ..ObjectMeta::default() };
-                    if *initial_events_end {
-                        let annotation = (INITIAL_EVENTS_END.to_owned(), "true".to_owned());
-                        meta.annotations = Some([annotation].into());
-                    }
-                    Ok(line("BOOKMARK", &printer.bookmark(&kind, &meta)?))
-                }
+    batches(events).map(move |events| {
+        let printer = printer.at(clock.now());
+        let mut lines = BytesMut::new();
+        for event in events {
+            if let Err(error) = event.and_then(|event| print(&mut lines, event, &kind, &printer, &mut columns_sent)) {
+                // A `Status` always serialises.
+                put_line(&mut lines, "ERROR", &serde_json::to_vec(error.status()).unwrap_or_default());
             }
-        });
-        line.unwrap_or_else(|error| line_of_error(&error))
+        }
+        lines.freeze()
     })
+}
+
+/// The events, together as far as they come within a beat.
+fn batches<E: Send + 'static>(events: BoxStream<'static, E>) -> impl Stream<Item = Vec<E>> + Send + 'static {
+    stream::unfold((events.fuse(), None::<Instant>), |(mut events, next_beat)| async move {
+        let mut batch = vec![events.next().await?];
+        if let Some(beat) = next_beat.filter(|beat| Instant::now() < *beat) {
+            sleep_until(beat).await;
+        }
+        while batch.len() < TOGETHER
+            && let Some(Some(event)) = events.next().now_or_never()
+        {
+            batch.push(event);
+        }
+        // Where more is waiting, the next batch does not wait for a beat.
+        let beat = (batch.len() < TOGETHER).then(|| Instant::now() + BEAT);
+        Some((batch, (events, beat)))
+    })
+}
+
+/// Appends the line of an event.
+fn print(
+    lines: &mut BytesMut,
+    event: WatchEvent,
+    kind: &Kind,
+    printer: &Printer,
+    columns_sent: &mut bool,
+) -> Result<(), ApiError> {
+    match &event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
+            let columns = !std::mem::replace(columns_sent, true);
+            put_line(lines, event_type(&event), &printer.bytes(object, columns)?);
+        }
+        WatchEvent::Bookmark { revision, initial_events_end } => {
+            let mut meta = ObjectMeta { resource_version: Some(revision.to_string()), ..ObjectMeta::default() };
+            if *initial_events_end {
+                let annotation = (INITIAL_EVENTS_END.to_owned(), "true".to_owned());
+                meta.annotations = Some([annotation].into());
+            }
+            put_line(lines, "BOOKMARK", &printer.bookmark(kind, &meta)?);
+        }
+    }
+    Ok(())
 }
 
 fn event_type(event: &WatchEvent) -> &'static str {
@@ -75,17 +120,11 @@ fn event_type(event: &WatchEvent) -> &'static str {
     }
 }
 
-fn line_of_error(error: &ApiError) -> Bytes {
-    // A `Status` always serialises.
-    line("ERROR", &serde_json::to_vec(error.status()).unwrap_or_default())
-}
-
-fn line(event_type: &str, object: &[u8]) -> Bytes {
-    let mut line = BytesMut::with_capacity(object.len() + event_type.len() + 24);
-    line.put_slice(br#"{"type":""#);
-    line.put_slice(event_type.as_bytes());
-    line.put_slice(br#"","object":"#);
-    line.put_slice(object);
-    line.put_slice(b"}\n");
-    line.freeze()
+fn put_line(lines: &mut BytesMut, event_type: &str, object: &[u8]) {
+    lines.reserve(object.len() + event_type.len() + 24);
+    lines.put_slice(br#"{"type":""#);
+    lines.put_slice(event_type.as_bytes());
+    lines.put_slice(br#"","object":"#);
+    lines.put_slice(object);
+    lines.put_slice(b"}\n");
 }

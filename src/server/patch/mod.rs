@@ -20,7 +20,7 @@ pub fn apply(patch: &Patch, current: &Value, kind: &Kind) -> Result<Value, ApiEr
     match patch {
         Patch::Json(operations) => json::apply(operations, current),
         Patch::Merge(changes) => {
-            fields_of(changes).map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
+            check_merge(changes)?;
             let mut value = current.clone();
             json_patch::merge(&mut value, changes);
             Ok(value)
@@ -39,6 +39,12 @@ pub fn apply(patch: &Patch, current: &Value, kind: &Kind) -> Result<Value, ApiEr
              application/merge-patch+json, application/strategic-merge-patch+json",
         )),
     }
+}
+
+/// A merge patch of an object is an object.
+pub(super) fn check_merge(changes: &Value) -> Result<(), ApiError> {
+    let fields = fields_of(changes).map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")));
+    fields.map(drop)
 }
 
 fn unsupported(message: &str) -> ApiError {

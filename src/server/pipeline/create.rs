@@ -24,14 +24,15 @@ impl Pipeline<'_> {
         meta::enter_namespace(metadata, self.target)?;
         meta::wipe(metadata);
         meta::one_owner_each(metadata, self.call, false);
-        let attempts = if meta::wants_name(metadata) { ATTEMPTS } else { 1 };
-        let mut attempt = 1;
-        loop {
-            match self.create_named(draft.clone()).await {
-                Err(error) if attempt < attempts && error.is_already_exists() => attempt += 1,
-                result => return result,
+        if meta::wants_name(metadata) {
+            for _ in 1..ATTEMPTS {
+                match self.create_named(draft.clone()).await {
+                    Err(error) if error.is_already_exists() => {}
+                    result => return result,
+                }
             }
         }
+        self.create_named(draft).await
     }
 
     /// Creates an object under its name, which is made up where that was asked for.

@@ -95,15 +95,16 @@ impl Pipeline<'_> {
             return Ok(Some(Put { object: new.seal_as_is(), gone: ends }));
         }
         let expected = old.revision();
-        let write = if ends {
-            Write::Delete { key: old.key(), expected }
-        } else {
-            Write::Update { object: new.clone(), expected }
-        };
-        match self.server.store.commit(write).await {
+        let committed = if ends {
+            let gone = self.server.store.commit(Write::Delete { key: old.key(), expected }).await;
             // What is answered is the object as it was to be, not as it was before.
-            Ok(gone) if ends => Ok(Some(Put { object: new.seal(gone.revision()), gone: true })),
-            Ok(object) => Ok(Some(Put { object, gone: false })),
+            gone.map(|gone| Put { object: new.seal(gone.revision()), gone: true })
+        } else {
+            let stored = self.server.store.commit(Write::Update { object: new, expected }).await;
+            stored.map(|object| Put { object, gone: false })
+        };
+        match committed {
+            Ok(put) => Ok(Some(put)),
             Err(StoreError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -67,7 +67,7 @@ impl Inner {
         options: &WriteOptions,
         propose: &mut (dyn FnMut(&Object) -> Result<Draft, ApiError> + Send),
     ) -> Result<Object, ApiError> {
-        let stored = Target { subresource: NAME.to_owned(), ..self.stored_target(target)? };
+        let stored = Target { subresource: NAME.to_owned(), ..self.stored_target(target)?.into_owned() };
         let mut rescaled = |old: &Object| {
             let draft = propose(&self.scale_of(old)?)?;
             let scale = super::expect::<Scale>(&draft, "Scale")?;

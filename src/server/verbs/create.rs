@@ -20,7 +20,7 @@ impl Inner {
             return Err(ApiError::method_not_supported(&target.kind.resource(), "create"));
         }
         expect_kind(&draft, target)?;
-        let stored = self.stored_target(&Target { name: String::new(), ..target.clone() })?;
+        let stored = self.stored_target(target)?;
         self.check_spoken(target, &draft, None)?;
         let mut draft = self.to_stored(draft)?;
         if !target.name.is_empty() && draft.meta().name.is_none() {

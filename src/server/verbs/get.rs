@@ -14,10 +14,9 @@ impl Inner {
                 return Err(StoreError::Future { asked, current }.into());
             }
         }
-        let object = self.read(&self.stored_target(target)?).await.map_err(|error| match error.is_not_found() {
-            true => ApiError::not_found(&target.kind.resource(), &target.name),
-            false => error,
-        })?;
+        let stored = self.stored_target(target)?;
+        let not_found = || ApiError::not_found(&target.kind.resource(), &target.name);
+        let object = self.find(&stored).await?.ok_or_else(not_found)?;
         match target.subresource.as_str() {
             scale::NAME => self.scale_of(&object),
             _ => from_stored(&target.kind, object),

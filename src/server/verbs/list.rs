@@ -116,10 +116,9 @@ impl Inner {
 }
 
 fn encode(revision: i64, after: &Key) -> String {
-    let start = if after.namespace.is_empty() {
-        format!("{}\0", after.name)
-    } else {
-        format!("{}/{}\0", after.namespace, after.name)
+    let start = match after.namespace() {
+        "" => format!("{}\0", after.name()),
+        namespace => format!("{namespace}/{}\0", after.name()),
     };
     token(&Token { version: "meta.k8s.io/v1".to_owned(), revision, after: start })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::api::decode::Document;
 use crate::api::field::Path;
 use crate::api::{
     ApiError, Call, Draft, FieldErrors, FieldValidation, GroupKind, Kind, Object, Patch, Reason, Target, WriteOptions,
@@ -54,15 +55,27 @@ pub(in crate::server) fn patched(
     validation: FieldValidation,
     call: &Call,
 ) -> Result<Draft, ApiError> {
-    let value = patch::apply(patch, &current.to_value()?, kind)?;
-    let refuse = |why: String| refused(&value, why);
+    // A merge patch needs no values of its own: it joins two documents that are there. The other forms do.
+    let value;
+    let document = match patch {
+        Patch::Merge(changes) => {
+            patch::check_merge(changes)?;
+            let mut document = Document::read(current.json())?;
+            document.merge(changes);
+            document
+        }
+        _ => {
+            value = patch::apply(patch, &current.to_value()?, kind)?;
+            Document::of(&value)
+        }
+    };
+    let refuse = |why: String| refused(&document.to_value(), why);
     for (field, expected) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())] {
-        if value.get(field).and_then(Value::as_str) != Some(&expected) {
+        if document.text(field) != Some(&expected) {
             return Err(refuse(format!("{field} may not be changed: this is a {} {}", kind.api_version(), kind.kind)));
         }
     }
-    let json = serde_json::to_vec(&value).map_err(ApiError::internal)?;
-    let decoded = kind.strategy().decode(&json).and_then(|decoded| decoded.accept(validation, call));
+    let decoded = kind.strategy().read(&document).and_then(|decoded| decoded.accept(validation, call));
     Ok(Draft::of(Arc::clone(kind), decoded.map_err(|error| refuse(error.to_string()))?))
 }
 

@@ -21,21 +21,27 @@ impl Inner {
         expect_kind(&draft, target)?;
         let stored = self.stored_target(target)?;
         let pipeline = Pipeline::new(self, call, &stored, options.dry_run);
+        // An update of one version is not tried on another: its draft need not outlast the first attempt.
+        let conditional = !matches!(draft.meta().resource_version.as_deref(), None | Some("" | "0"));
+        let once = conditional && !target.kind.strategy().allows_create_on_update();
+        let mut kept = Some(draft);
         let mut propose = |old: &Object| {
+            let draft = if once { kept.take() } else { kept.clone() };
+            let draft = draft.ok_or_else(|| ApiError::modified(&target.kind.resource(), old.name()))?;
             check_uid(&target.kind, draft.meta().uid.as_deref(), old)?;
             if part == Part::Main {
                 self.check_spoken(target, &draft, Some(old))?;
             }
-            self.to_stored(draft.clone())
+            self.to_stored(draft)
         };
-        let updated = match pipeline.update(part, &mut propose).await {
-            Err(error) if error.is_not_found() && self.may_create(&stored, &error).await? => {
+        let updated = match (pipeline.update(part, &mut propose).await, kept) {
+            (Err(error), Some(draft)) if error.is_not_found() && self.may_create(&stored, &error).await? => {
                 self.check_spoken(target, &draft, None)?;
                 let mut draft = self.to_stored(draft)?;
                 wipe_version(&mut draft, &target.name)?;
                 pipeline.create(draft).await?
             }
-            result => result?,
+            (result, _) => result?,
         };
         from_stored(&target.kind, updated)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, Sleep};
 
-use crate::api::{ApiError, Consistency, Object, Revision, Target, WatchEvent, WatchOptions, WatchStream};
+use crate::api::{ApiError, Consistency, Revision, Target, WatchEvent, WatchOptions, WatchStream};
 use crate::server::pipeline::Inner;
 use crate::server::selection::Selection;
 use crate::store::{Change, Range, StoreEvent, StoreWatch};
@@ -147,13 +147,8 @@ impl Watcher {
             (None, true) => Some(WatchEvent::Added(now)),
             (Some(_), true) => Some(WatchEvent::Modified(now)),
             (Some(_), false) if change.deleted => Some(WatchEvent::Deleted(now)),
-            (Some(before), false) => Some(WatchEvent::Deleted(at(&before, change.revision))),
+            (Some(before), false) => Some(WatchEvent::Deleted(before.at(change.revision))),
             (None, false) => None,
         })
     }
-}
-
-/// An object as it was, at the revision at which it ceased to match.
-fn at(object: &Object, revision: Revision) -> Object {
-    object.draft().seal(revision)
 }

@@ -6,24 +6,39 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Index, Inner, lock, read};
-use crate::api::{Key, Object, Revision};
+use crate::api::{GroupResource, Key, Object, Revision};
 use crate::store::{Change, Scope, StoreError, StoreEvent};
 
 /// How many changes of the history a lagging watcher looks at while it holds the history's lock.
 const STEP: usize = 512;
 
-/// The channels of the scopes that are being watched.
+/// The channels of the scopes that are being watched. Its maps are never iterated into behaviour.
 pub(super) struct Channels {
-    /// Never iterated.
-    by_scope: HashMap<Scope, Arc<Channel>>,
+    by_resource: HashMap<GroupResource, Watched>,
     capacity: usize,
+}
+
+/// The channels of one resource.
+#[derive(Default)]
+struct Watched {
+    whole: Places,
+    /// By an indexed field, and its value.
+    by_value: Vec<(&'static str, HashMap<Arc<str>, Places>)>,
+}
+
+/// The channels of all namespaces together, and of each.
+#[derive(Default)]
+struct Places {
+    everywhere: Option<Arc<Channel>>,
+    by_namespace: HashMap<Arc<str>, Arc<Channel>>,
 }
 
 /// The latest changes of one scope.
@@ -38,6 +53,8 @@ pub(super) struct Channel {
 struct Ring {
     since: Revision,
     changes: VecDeque<Arc<Change>>,
+    /// How many changes there were before these.
+    dropped: u64,
     watchers: usize,
 }
 
@@ -48,8 +65,12 @@ pub(super) struct Watcher {
     channel: Arc<Channel>,
     /// Every change up to here has been pulled.
     position: Revision,
+    /// The place in the channel of the next change, once one has been read there.
+    next: Option<u64>,
     /// Pulled from the history, not yet yielded.
     backlog: VecDeque<Arc<Change>>,
+    /// Ends when it may have been idle for so long that progress is due. It is not set anew for each event.
+    idle: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
@@ -57,57 +78,108 @@ pub(super) struct Watcher {
 
 impl Channels {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { by_scope: HashMap::new(), capacity }
+        Self { by_resource: HashMap::new(), capacity }
     }
 
     /// Appends `change` to the channels whose scope it is in; returns these.
-    pub(super) fn push(&mut self, key: &Key, change: &Arc<Change>, indexes: &[Index]) -> Vec<Arc<Channel>> {
+    pub(super) fn push(&self, key: &Key, change: &Arc<Change>, indexes: &[Index]) -> Vec<Arc<Channel>> {
         let mut reached = Vec::new();
-        if self.by_scope.is_empty() {
-            return reached;
-        }
-        let mut reach = |index: Option<(&'static str, Arc<str>)>| {
-            for namespace in [None, Some(Arc::clone(&key.namespace))] {
-                let scope = Scope { resource: key.resource.clone(), namespace, index: index.clone() };
-                if let Some(channel) = self.by_scope.get(&scope) {
-                    channel.push(Arc::clone(change), self.capacity);
-                    reached.push(Arc::clone(channel));
-                }
+        let Some(watched) = self.by_resource.get(&key.resource) else { return reached };
+        let mut reach = |places: &Places| {
+            for channel in places.of(key.namespace()) {
+                channel.push(Arc::clone(change), self.capacity);
+                reached.push(Arc::clone(channel));
             }
         };
-        reach(None);
-        for index in indexes.iter().filter(|index| index.resource == key.resource) {
-            let now = (index.value)(&change.object);
+        reach(&watched.whole);
+        for (field, places) in &watched.by_value {
+            let index = indexes.iter().find(|index| index.field == *field && index.resource == key.resource);
+            let Some(index) = index else { continue };
+            // What a deleted object was, its last version is.
+            let now = (!change.deleted).then(|| (index.value)(&change.object)).flatten();
             let before = change.previous.as_ref().and_then(index.value);
             for value in [now, before.filter(|_| before != now)].into_iter().flatten() {
-                reach(Some((index.field, value.into())));
+                if let Some(places) = places.get(value) {
+                    reach(places);
+                }
             }
         }
         reached
     }
 
     fn join(&mut self, scope: &Scope, now: Revision) -> Arc<Channel> {
-        let channel = self.by_scope.entry(scope.clone()).or_insert_with(|| {
-            let ring = Ring { since: now, changes: VecDeque::new(), watchers: 0 };
+        let new = || {
+            let ring = Ring { since: now, changes: VecDeque::new(), dropped: 0, watchers: 0 };
             Arc::new(Channel { ring: Mutex::new(ring), news: Notify::new() })
-        });
+        };
+        let places = self.places(scope);
+        let channel = match &scope.namespace {
+            None => places.everywhere.get_or_insert_with(new),
+            Some(namespace) => places.by_namespace.entry(Arc::clone(namespace)).or_insert_with(new),
+        };
         lock(&channel.ring).watchers += 1;
         Arc::clone(channel)
     }
 
-    fn leave(&mut self, scope: &Scope) {
-        let Some(channel) = self.by_scope.get(scope) else { return };
+    fn leave(&mut self, scope: &Scope, channel: &Channel) {
         let mut ring = lock(&channel.ring);
         ring.watchers -= 1;
-        if ring.watchers == 0 {
-            drop(ring);
-            self.by_scope.remove(scope);
+        if ring.watchers > 0 {
+            return;
+        }
+        drop(ring);
+        let Some(watched) = self.by_resource.get_mut(&scope.resource) else { return };
+        match &scope.index {
+            None => watched.whole.forget(scope.namespace.as_ref()),
+            Some((field, value)) => {
+                for (_, by_value) in watched.by_value.iter_mut().filter(|(other, _)| other == field) {
+                    if let Some(places) = by_value.get_mut(value) {
+                        places.forget(scope.namespace.as_ref());
+                        if places.is_empty() {
+                            by_value.remove(value);
+                        }
+                    }
+                }
+                watched.by_value.retain(|(_, by_value)| !by_value.is_empty());
+            }
+        }
+        if watched.whole.is_empty() && watched.by_value.is_empty() {
+            self.by_resource.remove(&scope.resource);
         }
     }
 
+    fn places(&mut self, scope: &Scope) -> &mut Places {
+        let watched = self.by_resource.entry(scope.resource.clone()).or_default();
+        let Some((field, value)) = &scope.index else { return &mut watched.whole };
+        let at = watched.by_value.iter().position(|(other, _)| other == field).unwrap_or_else(|| {
+            watched.by_value.push((field, HashMap::new()));
+            watched.by_value.len() - 1
+        });
+        watched.by_value[at].1.entry(Arc::clone(value)).or_default()
+    }
+
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.by_scope.len()
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_resource.is_empty()
+    }
+}
+
+// === impl Places ===
+
+impl Places {
+    fn of(&self, namespace: &str) -> impl Iterator<Item = &Arc<Channel>> {
+        self.everywhere.iter().chain(self.by_namespace.get(namespace))
+    }
+
+    fn forget(&mut self, namespace: Option<&Arc<str>>) {
+        match namespace {
+            None => self.everywhere = None,
+            Some(namespace) => drop(self.by_namespace.remove(namespace)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.everywhere.is_none() && self.by_namespace.is_empty()
     }
 }
 
@@ -120,6 +192,7 @@ impl Channel {
             && let Some(oldest) = ring.changes.pop_front()
         {
             ring.since = oldest.revision;
+            ring.dropped += 1;
         }
         ring.changes.push_back(change);
     }
@@ -140,12 +213,24 @@ impl Watcher {
         read(&store.history).scan(after, 0, |_| false)?;
         let channel = channels.join(&scope, store.snapshot().revision());
         drop(channels);
-        Ok(Self { store, scope, channel, position: after, backlog: VecDeque::new(), ended: false })
+        Ok(Self {
+            store,
+            scope,
+            channel,
+            position: after,
+            next: None,
+            backlog: VecDeque::new(),
+            idle: None,
+            ended: false,
+        })
     }
 
     pub(super) async fn next(&mut self) -> Option<Result<StoreEvent, StoreError>> {
         if self.ended {
             return None;
+        }
+        if let Some(pulled) = self.pulled() {
+            return Some(pulled);
         }
         let store = Arc::clone(&self.store);
         let channel = Arc::clone(&self.channel);
@@ -153,23 +238,45 @@ impl Watcher {
             let mut news = std::pin::pin!(channel.news.notified());
             news.as_mut().enable();
             let dispatched = Revision::from(store.dispatched.load(Ordering::Acquire));
-            match self.pull() {
-                Ok(Some(change)) => return Some(Ok(StoreEvent::Change(change))),
-                Ok(None) => {}
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(error));
-                }
+            // Again, now that no news can be missed.
+            if let Some(pulled) = self.pulled() {
+                return Some(pulled);
             }
-            match store.progress {
-                None => news.await,
-                Some(idle) => {
-                    if timeout(idle, news).await.is_err() && dispatched >= self.position {
+            let Some(patience) = store.progress else {
+                news.await;
+                continue;
+            };
+            let due = Instant::now() + patience;
+            let timer = self.idle.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if timer.is_elapsed() {
+                timer.as_mut().reset(due);
+            }
+            let idle = async {
+                loop {
+                    timer.as_mut().await;
+                    if Instant::now() >= due {
+                        return;
+                    }
+                    timer.as_mut().reset(due);
+                }
+            };
+            tokio::select! {
+                biased;
+                () = news => {}
+                () = idle => {
+                    if dispatched >= self.position {
                         return Some(Ok(StoreEvent::Progress(dispatched)));
                     }
                 }
             }
         }
+    }
+
+    /// What there is to yield at once.
+    fn pulled(&mut self) -> Option<Result<StoreEvent, StoreError>> {
+        let pulled = self.pull().map(|change| change.map(StoreEvent::Change)).transpose()?;
+        self.ended = pulled.is_err();
+        Some(pulled)
     }
 
     fn pull(&mut self) -> Result<Option<Arc<Change>>, StoreError> {
@@ -179,14 +286,18 @@ impl Watcher {
             }
             let ring = lock(&self.channel.ring);
             if self.position >= ring.since {
-                let next = ring.changes.partition_point(|change| change.revision <= self.position);
+                let known = self.next.and_then(|next| usize::try_from(next.checked_sub(ring.dropped)?).ok());
+                let next =
+                    known.unwrap_or_else(|| ring.changes.partition_point(|change| change.revision <= self.position));
                 let change = ring.changes.get(next).cloned();
                 if let Some(change) = &change {
                     self.position = change.revision;
+                    self.next = Some(ring.dropped + next as u64 + 1);
                 }
                 return Ok(change);
             }
             drop(ring);
+            self.next = None;
             let within = |change: &Change| contains(&self.scope, change, &self.store.indexes);
             (self.backlog, self.position) = read(&self.store.history).scan(self.position, STEP, within)?;
         }
@@ -195,7 +306,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        lock(&self.store.writer).leave(&self.scope);
+        lock(&self.store.writer).leave(&self.scope, &self.channel);
     }
 }
 
@@ -219,5 +330,5 @@ fn contains(scope: &Scope, change: &Change, indexes: &[Index]) -> bool {
             .filter(|index| index.field == *field && index.resource == scope.resource)
             .any(|index| (index.value)(object) == Some(&**wanted))
     };
-    has(object) || change.previous.as_ref().is_some_and(has)
+    (!change.deleted && has(object)) || change.previous.as_ref().is_some_and(has)
 }

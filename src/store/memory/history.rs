@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
-use crate::api::Revision;
+use crate::api::{Object, Revision};
 use crate::store::{Change, StoreError};
 
 /// How many older snapshots are kept for the next page.
@@ -34,6 +34,31 @@ impl History {
             self.drop_oldest();
         }
         self.changes.push_back(change);
+    }
+
+    /// Lets go of the typed forms of the change so many before the newest. Tells the object that it wrote, and what
+    /// stands for that now.
+    pub(super) fn cool(&mut self, behind: usize, print: bool) -> Option<(Object, Object)> {
+        let change = self.changes.len().checked_sub(behind + 1).and_then(|at| self.changes.get_mut(at))?;
+        let Change { revision, object, previous, deleted } = &**change;
+        let before = previous.as_ref().and_then(|previous| previous.cooled(false));
+        let cold = match (deleted, &before) {
+            (true, Some(before)) => Some(before.at(*revision)),
+            (true, None) => None,
+            (false, _) => object.cooled(print),
+        };
+        if before.is_none() && cold.is_none() {
+            return None;
+        }
+        let cooled = cold.clone().filter(|_| !deleted).map(|cold| (object.clone(), cold));
+        let (object, previous) = (cold.unwrap_or_else(|| object.clone()), before.or_else(|| previous.clone()));
+        *change = Arc::new(Change { revision: *revision, object, previous, deleted: *deleted });
+        cooled
+    }
+
+    /// All changes after this are here.
+    pub(super) fn floor(&self) -> Revision {
+        self.floor
     }
 
     /// The changes after `revision`.

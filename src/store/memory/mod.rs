@@ -8,6 +8,7 @@
 mod dispatch;
 mod history;
 mod snapshot;
+mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use self::dispatch::{Channels, Watcher};
 use self::history::{History, Views};
-use self::snapshot::{Name, Snapshot};
+use self::snapshot::Snapshot;
 use super::{Change, Page, Range, Scope, Store, StoreError, StoreWatch, Write};
 use crate::api::{GroupResource, Key, Object, Revision};
 
@@ -56,6 +57,7 @@ pub struct MemoryStoreBuilder {
     indexes: Vec<Index>,
     history: usize,
     queue: usize,
+    hot: usize,
     progress: Option<Duration>,
 }
 
@@ -65,6 +67,7 @@ impl Default for MemoryStoreBuilder {
             indexes: vec![Index::pods_by_node()],
             history: 10_000,
             queue: 1_000,
+            hot: 20_000,
             progress: Some(Duration::from_secs(60)),
         }
     }
@@ -90,6 +93,14 @@ impl MemoryStoreBuilder {
         self
     }
 
+    /// How many objects of a resource keep their typed form although nobody else holds it (20 000). The typed form takes
+    /// four times the memory of the JSON. That of an object whose JSON has been asked for is given up in any case, a few
+    /// hundred writes later; beyond this number, the JSON is made for it.
+    pub fn hot(mut self, objects: usize) -> Self {
+        self.hot = objects;
+        self
+    }
+
     /// How long a watch is idle before it yields a [`Progress`](super::StoreEvent::Progress) (one minute);
     /// `None`: it never does.
     pub fn progress(mut self, idle: Option<Duration>) -> Self {
@@ -107,6 +118,7 @@ impl MemoryStoreBuilder {
             history: RwLock::new(History::new(self.history)),
             views: Mutex::new(Views::default()),
             dispatched: AtomicU64::new(1),
+            hot: self.hot,
             indexes: self.indexes,
             progress: self.progress,
         }))
@@ -142,8 +154,13 @@ struct Inner {
     /// Up to here, every change is in the channels of its watchers.
     dispatched: AtomicU64,
     indexes: Vec<Index>,
+    /// How many objects of a resource keep their typed form in any case.
+    hot: usize,
     progress: Option<Duration>,
 }
+
+/// How many writes later an object may lose its typed form.
+const RECENT: usize = 500;
 
 // === impl MemoryStore ===
 
@@ -178,7 +195,7 @@ impl Store for MemoryStore {
             Some(revision) => self.0.snapshot_at(revision)?,
             None => self.0.snapshot(),
         };
-        let page = snapshot.page(scope, range.after.as_ref().map(Name::of), range.limit);
+        let page = snapshot.page(scope, range.after.as_ref(), range.limit);
         if page.remaining > 0 {
             lock(&self.0.views).keep(snapshot);
         }
@@ -254,7 +271,7 @@ impl Inner {
     }
 
     fn commit(&self, action: Write) -> Result<Object, StoreError> {
-        let mut channels = lock(&self.writer);
+        let channels = lock(&self.writer);
         let before = self.snapshot();
         let revision = before.revision().next();
         let (key, change) = change(&before, action, revision)?;
@@ -264,9 +281,17 @@ impl Inner {
         let mut after = Snapshot::clone(&before);
         after.put(&key, (!change.deleted).then(|| object.clone()));
         after.set_revision(revision);
-        // First the snapshot, then the watchers: who learns of a change can read it.
+        // The history's lock is held until the snapshot is there: who learns of a change can read it, and who has the
+        // snapshot finds its change.
+        let mut history = write(&self.history);
+        history.push(Arc::clone(&change));
+        if let Some((object, cold)) = history.cool(RECENT, after.len(&key.resource) > self.hot) {
+            after.cool(&object, cold);
+        }
         *write(&self.current) = Arc::new(after);
-        write(&self.history).push(Arc::clone(&change));
+        let floor = history.floor();
+        drop(history);
+        lock(&self.views).forget(floor);
         let woken = channels.push(&key, &change, &self.indexes);
         self.dispatched.store(revision.get(), Ordering::Release);
         drop(channels);
@@ -284,25 +309,24 @@ fn change(now: &Snapshot, write: Write, revision: Revision) -> Result<(Key, Chan
         Some(current) if current.revision() == expected => Ok(current.clone()),
         Some(current) => Err(StoreError::Conflict { key: key.clone(), current: Box::new(current.clone()) }),
     };
-    let (key, draft, previous, deleted) = match write {
+    Ok(match write {
         Write::Create(draft) => {
             let key = draft.key();
             if now.get(&key).is_some() {
                 return Err(StoreError::Exists(key));
             }
-            (key, draft, None, false)
+            (key, Change { revision, object: draft.seal(revision), previous: None, deleted: false })
         }
         Write::Update { object, expected } => {
             let key = object.key();
             let previous = expect(&key, expected)?;
-            (key, object, Some(previous), false)
+            (key, Change { revision, object: object.seal(revision), previous: Some(previous), deleted: false })
         }
         Write::Delete { key, expected } => {
             let previous = expect(&key, expected)?;
-            (key, previous.draft(), Some(previous), true)
+            (key, Change { revision, object: previous.at(revision), previous: Some(previous), deleted: true })
         }
-    };
-    Ok((key, Change { revision, object: draft.seal(revision), previous, deleted }))
+    })
 }
 
 // A panic while one of these locks is held leaves nothing half done that a reader could see, so poisoning is

@@ -1,44 +1,34 @@
 //! One state of everything: a persistent map per resource and one per index.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
 use super::Index;
+use super::tree::Tree;
 use crate::api::{GroupResource, Key, Object, Revision};
 use crate::store::{Page, Scope};
-
-/// A namespace and a name: where an object is within its resource.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name {
-    namespace: Arc<str>,
-    name: Arc<str>,
-}
 
 /// All objects at one revision. A copy costs nothing and shares everything.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     revision: Revision,
-    tables: OrdMap<GroupResource, Table>,
+    tables: OrdMap<GroupResource, Arc<Table>>,
     indexes: Arc<[Index]>,
 }
 
-/// The objects of an index, by the value of its field.
-type Entries = OrdMap<(Arc<str>, Name), Object>;
-
 #[derive(Clone, Debug)]
 struct Table {
-    objects: OrdMap<Name, Object>,
-    indexes: Vec<(Index, Entries)>,
+    /// By [`Key::place`]: within a namespace, behind its name and a zero byte.
+    objects: Tree<Object>,
+    indexes: Vec<Entries>,
 }
 
-// === impl Name ===
-
-impl Name {
-    pub(super) fn of(key: &Key) -> Self {
-        Self { namespace: Arc::clone(&key.namespace), name: Arc::clone(&key.name) }
-    }
+/// The objects that have a value of an index's field, by that value.
+#[derive(Clone, Debug)]
+struct Entries {
+    index: Index,
+    by_value: Tree<Tree<Object>>,
 }
 
 // === impl Snapshot ===
@@ -57,24 +47,61 @@ impl Snapshot {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Object> {
-        self.tables.get(&key.resource)?.objects.get(&Name::of(key))
+        self.tables.get(&key.resource)?.objects.get(key.place())
     }
 
     /// Puts `object` under `key`, or empties the key.
     pub(super) fn put(&mut self, key: &Key, object: Option<Object>) {
         let indexes = &self.indexes;
-        let table = self.tables.entry(key.resource.clone()).or_insert_with(|| Table::new(&key.resource, indexes));
-        table.put(Name::of(key), object);
+        let table =
+            self.tables.entry(key.resource.clone()).or_insert_with(|| Table::new(&key.resource, indexes).into());
+        Arc::make_mut(table).put(Arc::clone(key.place()), object);
+    }
+
+    /// Lets `cold` stand for `object` where that is still there.
+    pub(super) fn cool(&mut self, object: &Object, cold: Object) {
+        let key = object.key();
+        if let Some(table) = self.tables.get_mut(&key.resource)
+            && table.objects.get(key.place()).is_some_and(|current| current.ptr_eq(object))
+        {
+            Arc::make_mut(table).cool(key.place(), object, cold);
+        }
+    }
+
+    /// How many objects of a resource there are.
+    pub(super) fn len(&self, resource: &GroupResource) -> usize {
+        self.tables.get(resource).map_or(0, |table| table.objects.len())
     }
 
     /// The objects of `scope` behind `after`, at most `limit`.
-    pub(super) fn page(&self, scope: &Scope, after: Option<Name>, limit: Option<usize>) -> Page {
-        let Some(table) = self.tables.get(&scope.resource) else {
-            return Page { revision: self.revision, ..Page::default() };
+    pub(super) fn page(&self, scope: &Scope, after: Option<&Key>, limit: Option<usize>) -> Page {
+        let nothing = Page { revision: self.revision, ..Page::default() };
+        let Some(table) = self.tables.get(&scope.resource) else { return nothing };
+        let objects = match &scope.index {
+            None => Some(&table.objects),
+            Some((field, value)) => table
+                .indexes
+                .iter()
+                .find(|entries| entries.index.field == *field)
+                .and_then(|entries| entries.by_value.get(value)),
         };
-        let mut objects = table.scan(scope, after);
-        let items = objects.by_ref().take(limit.unwrap_or(usize::MAX)).cloned().collect();
-        Page { items, revision: self.revision, remaining: objects.count() }
+        let Some(objects) = objects else { return nothing };
+        let (mut start, end) = match scope.namespace.as_deref() {
+            None => (0, objects.len()),
+            Some(namespace) => {
+                let of = |end: &str| objects.rank(&[namespace, end].concat());
+                (of("\0"), of("\u{1}"))
+            }
+        };
+        if let Some(after) = after {
+            // The next text that there can be.
+            start = start.max(objects.rank(&[after.place(), "\0"].concat()));
+        }
+        let there = end.saturating_sub(start);
+        let taken = limit.map_or(there, |limit| limit.min(there));
+        let mut items = Vec::with_capacity(taken);
+        items.extend(objects.values_from(start).take(taken).cloned());
+        Page { items, revision: self.revision, remaining: there - taken }
     }
 }
 
@@ -83,43 +110,54 @@ impl Snapshot {
 impl Table {
     fn new(resource: &GroupResource, indexes: &[Index]) -> Self {
         let indexes = indexes.iter().filter(|index| index.resource == *resource);
-        Self { objects: OrdMap::new(), indexes: indexes.map(|index| (index.clone(), OrdMap::new())).collect() }
+        let indexes = indexes.map(|index| Entries { index: index.clone(), by_value: Tree::default() });
+        Self { objects: Tree::default(), indexes: indexes.collect() }
     }
 
-    fn put(&mut self, name: Name, object: Option<Object>) {
-        let previous = match &object {
-            Some(object) => self.objects.insert(name.clone(), object.clone()),
-            None => self.objects.remove(&name),
-        };
-        for (index, entries) in &mut self.indexes {
-            let old = previous.as_ref().and_then(index.value);
-            let new = object.as_ref().and_then(|object| Some(((index.value)(object)?, object)));
-            if let Some(old) = old
-                && new.is_none_or(|(new, _)| new != old)
-            {
-                entries.remove(&(old.into(), name.clone()));
-            }
-            if let Some((value, object)) = new {
-                entries.insert((value.into(), name.clone()), object.clone());
+    /// The index knows an object's value by its typed form.
+    fn cool(&mut self, place: &Arc<str>, object: &Object, cold: Object) {
+        self.objects.insert(Arc::clone(place), cold.clone());
+        for entries in &mut self.indexes {
+            if let Some(value) = (entries.index.value)(object) {
+                entries.insert(value, place, cold.clone());
             }
         }
     }
 
-    fn scan<'a>(&'a self, scope: &'a Scope, after: Option<Name>) -> Box<dyn Iterator<Item = &'a Object> + 'a> {
-        let within = |name: &Name| scope.namespace.as_ref().is_none_or(|namespace| *namespace == name.namespace);
-        let first = Name { namespace: scope.namespace.clone().unwrap_or_default(), name: Arc::default() };
-        let start = match after {
-            Some(after) if after > first => Bound::Excluded(after),
-            _ => Bound::Included(first),
+    fn put(&mut self, place: Arc<str>, object: Option<Object>) {
+        let previous = match &object {
+            Some(object) => self.objects.insert(Arc::clone(&place), object.clone()),
+            None => self.objects.remove(&place),
         };
-        let Some((field, value)) = &scope.index else {
-            let entries = self.objects.range((start, Bound::Unbounded));
-            return Box::new(entries.take_while(move |(name, _)| within(name)).map(|(_, object)| object));
-        };
-        let Some((_, entries)) = self.indexes.iter().find(|(index, _)| index.field == *field) else {
-            return Box::new(std::iter::empty());
-        };
-        let entries = entries.range((start.map(|name| (Arc::clone(value), name)), Bound::Unbounded));
-        Box::new(entries.take_while(move |((other, name), _)| other == value && within(name)).map(|(_, object)| object))
+        for entries in &mut self.indexes {
+            let value_of = entries.index.value;
+            let (old, new) = (previous.as_ref().and_then(value_of), object.as_ref().and_then(value_of));
+            if let Some(old) = old.filter(|old| new != Some(old)) {
+                entries.remove(old, &place);
+            }
+            if let Some((new, object)) = new.zip(object.as_ref()) {
+                entries.insert(new, &place, object.clone());
+            }
+        }
+    }
+}
+
+// === impl Entries ===
+
+impl Entries {
+    fn insert(&mut self, value: &str, place: &Arc<str>, object: Object) {
+        let mut objects = self.by_value.get(value).cloned().unwrap_or_default();
+        objects.insert(Arc::clone(place), object);
+        self.by_value.insert(value.into(), objects);
+    }
+
+    fn remove(&mut self, value: &str, place: &str) {
+        let Some(mut objects) = self.by_value.get(value).cloned() else { return };
+        objects.remove(place);
+        if objects.len() == 0 {
+            self.by_value.remove(value);
+        } else {
+            self.by_value.insert(value.into(), objects);
+        }
     }
 }

@@ -100,7 +100,7 @@ pub(crate) fn impersonated(caller: Arc<User>, headers: &HeaderMap) -> Result<Arc
         user.groups.push(AUTHENTICATED.to_owned());
     }
     for (key, value) in extra() {
-        let key = percent_decode(&key.as_str()[EXTRA.len()..], false);
+        let key = percent_decode(&key.as_str()[EXTRA.len()..], false).into_owned();
         user.extra.entry(key).or_default().extend(value.to_str().ok().map(str::to_owned));
     }
     Ok(Arc::new(user))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use crate::api::User;
@@ -13,7 +14,8 @@ pub(crate) const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 /// The identity of a request: the client's own, or a new one.
 pub(crate) fn audit_id(headers: &HeaderMap, random: &Random) -> HeaderValue {
     let own = headers.get(AUDIT_ID).filter(|id| id.len() <= 64).cloned();
-    own.or_else(|| random.uid().parse().ok()).unwrap_or_else(|| HeaderValue::from_static(""))
+    own.or_else(|| HeaderValue::from_maybe_shared(Bytes::from(random.uid())).ok())
+        .unwrap_or_else(|| HeaderValue::from_static(""))
 }
 
 /// Logs a request that was answered.

@@ -26,16 +26,16 @@ fn specs(new: &Pod, old: &Pod) -> (PodSpec, PodSpec) {
 /// Checks an update of the pod itself: images, a deadline, more tolerations, fewer scheduling gates, and (while it is
 /// gated) where it may be scheduled.
 pub(super) fn validate(new: &Pod, old: &Pod, errors: &mut FieldErrors) {
-    let (new_spec, old_spec) = specs(new, old);
-    pod_and_spec(new, &new_spec, errors);
+    let nothing = PodSpec::default();
+    let (new_spec, old_spec) = (new.spec.as_ref().unwrap_or(&nothing), old.spec.as_ref().unwrap_or(&nothing));
+    pod_and_spec(new, new_spec, errors);
     mirror_stays(new, old, errors);
+    fn init(spec: &PodSpec) -> &[Container] {
+        spec.init_containers.as_deref().unwrap_or_default()
+    }
     let lists = [
-        ("containers", &new_spec.containers, &old_spec.containers),
-        (
-            "initContainers",
-            &new_spec.init_containers.clone().unwrap_or_default(),
-            &old_spec.init_containers.clone().unwrap_or_default(),
-        ),
+        ("containers", new_spec.containers.as_slice(), old_spec.containers.as_slice()),
+        ("initContainers", init(new_spec), init(old_spec)),
     ];
     for (field, new, old) in lists {
         if new.len() != old.len() {
@@ -47,15 +47,15 @@ pub(super) fn validate(new: &Pod, old: &Pod, errors: &mut FieldErrors) {
             }
         }
     }
-    if !deadline(&new_spec, &old_spec, errors) {
+    if !deadline(new_spec, old_spec, errors) {
         return;
     }
-    only_added_tolerations(&new_spec, &old_spec, errors);
-    only_removed_gates(&new_spec, &old_spec, errors);
-    if same(&new_spec, &old_spec) {
+    only_added_tolerations(new_spec, old_spec, errors);
+    only_removed_gates(new_spec, old_spec, errors);
+    if same(new_spec, old_spec) {
         return;
     }
-    let mut rest = new_spec;
+    let mut rest = new_spec.clone();
     keep_images(&mut rest.containers, &old_spec.containers);
     if let (Some(new), Some(old)) = (&mut rest.init_containers, &old_spec.init_containers) {
         keep_images(new, old);
@@ -68,10 +68,10 @@ pub(super) fn validate(new: &Pod, old: &Pod, errors: &mut FieldErrors) {
         *period = old_spec.termination_grace_period_seconds;
     }
     if old_spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()) {
-        gated(&mut rest, &old_spec, errors);
+        gated(&mut rest, old_spec, errors);
     }
-    if !same(&rest, &old_spec) {
-        let text = format!("pod updates may not change fields other than {CHANGEABLE}\n{}", diff(&old_spec, &rest));
+    if !same(&rest, old_spec) {
+        let text = format!("pod updates may not change fields other than {CHANGEABLE}\n{}", diff(old_spec, &rest));
         errors.forbidden(&SPEC, text);
     }
 }
@@ -114,7 +114,9 @@ fn only_added_tolerations(new: &PodSpec, old: &PodSpec, errors: &mut FieldErrors
     let path = SPEC.child("tolerations");
     let new = new.tolerations.as_deref().unwrap_or_default();
     let kept = |old: &Toleration| {
-        new.iter().any(|new| Toleration { toleration_seconds: new.toleration_seconds, ..old.clone() } == *new)
+        new.iter().any(|new| {
+            (&new.key, &new.operator, &new.value, &new.effect) == (&old.key, &old.operator, &old.value, &old.effect)
+        })
     };
     if !old.tolerations.iter().flatten().all(kept) {
         return errors.forbidden(&path, "existing toleration can not be modified except its tolerationSeconds");
