@@ -1,7 +1,7 @@
 //! What a cluster holds in memory: per pod, per watcher, per simulated node; and how many pods fit:
 //! `cargo bench --bench footprint -- --pods 2000000 --nodes 6100`.
 
-mod figure;
+mod figures;
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use orchestrion::client::{Client, Informer};
 use orchestrion::cluster::{Cluster, Network, Part};
 use serde_json::json;
 
-use figure::{Options, now, report, resident, spent};
+use figures::{Options, now, report, resident, spent};
 
 fn pod(number: usize) -> Pod {
     serde_json::from_value(json!({

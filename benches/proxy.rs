@@ -1,7 +1,7 @@
 //! What the loopback proxy adds to a connection, beside none and beside haproxy: `cargo bench --bench proxy`. Needs
 //! Debian's package `haproxy`; `--without-haproxy` leaves that part out.
 
-mod figure;
+mod figures;
 
 use std::error::Error;
 use std::io;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use figure::{Options, now, quantile, report};
+use figures::{Options, now, quantile, report};
 
 const CONNECTIONS: usize = 32;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -1,7 +1,7 @@
 //! How long a Deployment takes from `apply` to all of its replicas ready, and from its deletion to the last pod gone:
 //! `cargo bench --bench rollout -- --nodes 1000 --replicas 10000`.
 
-mod figure;
+mod figures;
 
 use std::error::Error;
 
@@ -12,7 +12,7 @@ use orchestrion::api::{DeleteOptions, ListOptions, Propagation, WatchOptions};
 use orchestrion::client::{Informer, TypedEvent};
 use orchestrion::cluster::{Cluster, Network};
 
-use figure::{Options, now, report, spent};
+use figures::{Options, now, report, spent};
 
 fn manifest(replicas: usize) -> String {
     format!(

@@ -1,6 +1,6 @@
 //! How long a cluster takes to come up: in a program, and as `examples/cluster`: `cargo bench --bench start`.
 
-mod figure;
+mod figures;
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use orchestrion::client::Informer;
 use orchestrion::cluster::{Cluster, Network};
 
-use figure::{Options, now, quantile, report, resident, spent};
+use figures::{Options, now, quantile, report, resident, spent};
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()

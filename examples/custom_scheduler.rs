@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use orchestrion::api::LabelSelector;
 use orchestrion::cluster::Cluster;
 use orchestrion::random::Random;
-use orchestrion::scheduler::framework::{Filter, NodeFilter, Plugin, Prepared, Refusal};
+use orchestrion::scheduler::framework::{Filter, NodeFilter, Plugin, Prepared, Reads, Refusal};
 use orchestrion::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 use orchestrion::scheduler::{ClusterEvent, Config, Framework, Placement, Scheduler};
 
@@ -28,6 +28,11 @@ impl Plugin for OnePerTeam {
 
     fn as_filter(&self) -> Option<&dyn Filter> {
         Some(self)
+    }
+
+    /// It looks at the pod's labels and at what is on the node: what it said of a node stands until that changes.
+    fn reads(&self, _: &Arc<PodInfo>, _: &Snapshot) -> Reads {
+        Reads::Node
     }
 
     /// A pod that waits is tried again when one of its team goes, or when a node comes.

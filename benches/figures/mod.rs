@@ -1,10 +1,15 @@
 //! What the benchmarks print: one JSON object a line and figure.
 
-#![allow(dead_code, reason = "each benchmark uses its part")]
+#![allow(dead_code, unused_imports, reason = "each benchmark uses its part")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+mod options;
+mod process;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use options::Options;
+pub(crate) use process::{resident, spent};
 use serde_json::{Map, Value, json};
 
 /// One figure on its way to standard output.
@@ -34,6 +39,23 @@ impl Figure {
     pub(crate) fn print(self) {
         println!("{}", Value::Object(self.0));
     }
+}
+
+/// Prints a figure at these sizes.
+pub(crate) fn report(name: &str, sizes: &[(&str, usize)], value: f64, unit: &str) {
+    sizes.iter().fold(Figure::new(name, value, unit), |figure, (size, count)| figure.with(size, *count as f64)).print();
+}
+
+/// The time now.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// The quantile `q` (0 to 1) of what was measured.
+pub(crate) fn quantile(times: &mut [Duration], q: f64) -> Duration {
+    times.sort_unstable();
+    let index = ((times.len() as f64 * q) as usize).min(times.len().saturating_sub(1));
+    times.get(index).copied().unwrap_or_default()
 }
 
 /// A moment on the clock and in what this thread has used of its processor: on a machine with other work to do, only
@@ -82,11 +104,7 @@ impl Latencies {
 
     /// Median and 99th percentile, in milliseconds.
     pub(crate) fn percentiles(&mut self) -> (f64, f64) {
-        self.0.sort_unstable();
-        let at = |share: f64| {
-            let index = ((self.0.len() as f64 * share) as usize).min(self.0.len().saturating_sub(1));
-            self.0.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1000.0)
-        };
+        let mut at = |share| quantile(&mut self.0, share).as_secs_f64() * 1000.0;
         (at(0.5), at(0.99))
     }
 }

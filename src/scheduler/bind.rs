@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::follow::{State, World, nominate, scheduler_name};
-use super::framework::{ClusterEvent, Nomination};
+use super::follow::{News, World, scheduler_name};
+use super::framework::Nomination;
 use super::snapshot::PodInfo;
 use super::{Scheduler, Unplaced};
 use crate::api::ApiError;
@@ -13,6 +16,15 @@ use crate::client::{Client, EventRecorder};
 
 /// The longest note of an event.
 const NOTE: usize = 1024;
+
+/// A pod that counts on a node, but is not bound to it yet.
+pub(super) struct Decided {
+    pub(super) scheduler: Arc<dyn Scheduler>,
+    pub(super) pod: Arc<PodInfo>,
+    pub(super) node: String,
+    /// Its place among those that are on their way at once.
+    pub(super) place: OwnedSemaphorePermit,
+}
 
 /// Where decisions take effect.
 #[derive(Clone, Debug)]
@@ -27,40 +39,28 @@ impl Effects {
         self.events.named(scheduler_name(pod))
     }
 
-    /// Binds a pod that counts on `node` already; where that fails, it no longer does.
-    pub(super) async fn bind(self, scheduler: Arc<dyn Scheduler>, pod: Arc<PodInfo>, node: String) {
+    /// Binds pods that count on their nodes already, side by side.
+    pub(super) async fn bind_all(self, decided: Vec<Decided>) {
+        let mut binding: FuturesUnordered<_> = decided.into_iter().map(|decided| self.bind(decided)).collect();
+        while binding.next().await.is_some() {}
+    }
+
+    /// Binds a pod that counts on its node already; where that fails, it no longer does.
+    async fn bind(&self, Decided { scheduler, pod, node, place: _place }: Decided) {
         let Err(error) = scheduler.bind(&self.client, &pod, &node).await else {
             let message = format!("Successfully assigned {}/{} to {node}", pod.key.namespace, pod.key.name);
             self.events_for(&pod).normal(&*pod.pod, "Scheduled", message);
-            self.world.state().queue.remove(pod.uid());
             return;
         };
         tracing::debug!(pod = %pod.key, node, %error, "binding failed");
         scheduler.release(&pod, &node);
-        {
-            let mut state = self.world.state();
-            state.cache.forget(pod.uid());
-            state.queue.back_off(pod.uid(), self.world.now());
-            self.world.happened(&mut state, &ClusterEvent::Pod { old: Some(Arc::clone(&pod)), new: None });
-        }
+        self.world.tell(News::NotBound(Arc::clone(&pod)));
         self.tell(&pod, "SchedulerError", &format!("binding rejected: {error}"), &Nomination::Keep).await;
     }
 
-    /// Notes in the queue that a pod goes nowhere. What is to be done about it is [`Effects::refused`].
-    pub(super) fn note_refusal(&self, state: &mut State, pod: &Arc<PodInfo>, why: &Unplaced) {
-        match &why.nomination {
-            Nomination::Keep => {}
-            Nomination::Clear => nominate(&mut state.cache, pod, None),
-            Nomination::Node { name, .. } => nominate(&mut state.cache, pod, Some(name)),
-        }
-        let (refused_by, now) = (why.refused_by.clone(), self.world.now());
-        let may_help = |pod: &PodInfo, by: &[&'static str], event: &ClusterEvent| self.world.may_help(pod, by, event);
-        state.queue.refuse(pod.uid(), refused_by, now, &may_help);
-        self.world.news.notify_one();
-    }
-
-    /// Tells the user that a pod goes nowhere, and makes the room for it that was decided on.
-    pub(super) async fn refused(self, pod: Arc<PodInfo>, why: Unplaced) {
+    /// Tells the user that a pod goes nowhere, and makes the room for it that was decided on. The `losers` waited for
+    /// that room, and are less important.
+    pub(super) async fn refused(self, pod: Arc<PodInfo>, why: Unplaced, losers: Vec<Arc<PodInfo>>) {
         self.tell(&pod, "Unschedulable", &why.message, &why.nomination).await;
         let Nomination::Node { name, victims } = &why.nomination else { return };
         for victim in victims {
@@ -70,11 +70,8 @@ impl Effects {
                 tracing::warn!(pod = %pod.key, victim = %victim.key, %error, "could not preempt");
             }
         }
-        // Less important pods that wait for this node have lost it.
-        let waiting = self.world.state().cache.surroundings().nominated_to(name).to_vec();
-        for other in waiting.iter().filter(|other| other.priority() < pod.priority()) {
-            nominate(&mut self.world.state().cache, other, None);
-            self.update(other, |status| status.nominated_node_name = None).await;
+        for loser in &losers {
+            self.update(loser, |status| status.nominated_node_name = None).await;
         }
     }
 
@@ -157,7 +154,6 @@ impl Effects {
     pub(super) fn skip(&self, pod: &PodInfo) {
         let message = format!("skip schedule deleting pod: {}/{}", pod.key.namespace, pod.key.name);
         self.events_for(pod).warning(&*pod.pod, "FailedScheduling", message);
-        self.world.state().queue.remove(pod.uid());
     }
 }
 

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::bind::Effects;
+use super::bind::{Decided, Effects};
 use super::config::{Config, DEFAULT_SCHEDULER};
 use super::explain::Explanation;
 use super::follow::{World, follow};
 use super::framework::Nomination;
 use super::snapshot::{Cache, PodInfo};
+use super::state::State;
 use super::{Framework, Placement, Scheduler, Unplaced};
 use crate::api::{ApiError, ListOptions};
 use crate::client::{Client, EventRecorder, Informers};
@@ -27,12 +29,14 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
         profiles.insert(DEFAULT_SCHEDULER.to_owned(), Arc::new(Framework::new(client.random().fork("scheduler"))));
     }
     let client = client.named(profiles.keys().next().map_or(DEFAULT_SCHEDULER, String::as_str));
-    let world = Arc::new(World::new(profiles, waits, *client.clock()));
+    let world = Arc::new(World::new(profiles, *client.clock()));
     let informers = Informers::new(client.clone());
     let effects = Effects { world: Arc::clone(&world), events: EventRecorder::new(client.clone()), client };
     let work = async {
         let _following = follow(&informers, &world).await;
-        schedule_all(&world, &effects, parallel.get()).await;
+        let room = Arc::new(Semaphore::new(parallel.get()));
+        let (state, decided, pending) = (State::new(waits), Vec::new(), JoinSet::new());
+        Loop { world, effects, state, room, decided, pending }.run().await;
     };
     tokio::select! {
         biased;
@@ -41,67 +45,101 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     }
 }
 
-/// Decides on pods as they come; what follows from decisions runs beside, owned by this future.
-async fn schedule_all(world: &Arc<World>, effects: &Effects, parallel: usize) {
-    let mut pending: JoinSet<()> = JoinSet::new();
-    loop {
-        while pending.try_join_next().is_some() {}
-        if pending.len() >= parallel {
-            pending.join_next().await;
-        }
-        let (pod, deadline) = {
-            let mut state = world.state();
-            let now = world.now();
-            (state.queue.pop(now), state.queue.next_deadline().map(|at| at.saturating_sub(now)))
-        };
-        let Some(pod) = pod else {
-            let clock = *effects.client.clock();
-            tokio::select! {
-                biased; // in order, not at random: runs must be repeatable
-                () = world.news.notified() => {}
-                () = async { clock.sleep(deadline.unwrap_or_default()).await }, if deadline.is_some() => {}
-                Some(_) = pending.join_next(), if !pending.is_empty() => {}
-            }
-            continue;
-        };
-        decide(world, effects, &pod, &mut pending);
-        // Let the informers tell what has happened meanwhile.
-        tokio::task::yield_now().await;
-    }
+/// How many pods are decided on before others get to run, and bound in one go.
+const BATCH: usize = 16;
+
+/// Decides on pods as they come; what follows from decisions runs beside, owned by this.
+struct Loop {
+    world: Arc<World>,
+    effects: Effects,
+    state: State,
+    /// So many pods may be on their way at once.
+    room: Arc<Semaphore>,
+    /// What is to be bound next.
+    decided: Vec<Decided>,
+    pending: JoinSet<()>,
 }
 
-fn decide(world: &Arc<World>, effects: &Effects, pod: &Arc<PodInfo>, pending: &mut JoinSet<()>) {
-    if pod.is_terminating() {
-        return effects.skip(pod);
-    }
-    let Some(scheduler) = world.scheduler_of(pod) else { return };
-    let snapshot = world.state().cache.snapshot();
-    let refusal = match scheduler.place(pod, &snapshot) {
-        Placement::None(why) => why,
-        Placement::Node { name, evaluated, feasible } => match scheduler.reserve(pod, &name) {
-            Ok(()) => {
-                tracing::debug!(pod = %pod.key, node = name, evaluated, feasible, "placed");
-                drop(snapshot);
-                let mut state = world.state();
-                if !state.queue.is_in_flight(pod.uid()) {
-                    return scheduler.release(pod, &name);
-                }
-                state.cache.assume(pod, &name);
-                super::follow::nominate(&mut state.cache, pod, None);
-                pending.spawn(effects.clone().bind(Arc::clone(scheduler), Arc::clone(pod), name));
-                return;
+impl Loop {
+    async fn run(mut self) {
+        let mut news = Vec::new();
+        for turn in 1_usize.. {
+            self.world.hear(&mut news);
+            for news in news.drain(..) {
+                self.state.hear(news, &self.world);
             }
-            Err(diagnosis) => Unplaced {
-                message: diagnosis.to_string(),
-                refused_by: diagnosis.plugins.into_iter().collect(),
-                nomination: Nomination::Keep,
+            while self.pending.try_join_next().is_some() {}
+            let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
+                self.bind();
+                // The room is never closed, and what is acquired here is for the next turn.
+                let _ = self.room.acquire().await;
+                continue;
+            };
+            if let Some(pod) = self.state.queue.pop(self.world.now()) {
+                self.decide(&pod, place);
+                if turn.is_multiple_of(BATCH) {
+                    self.bind();
+                    // Let the informers tell what has happened meanwhile.
+                    tokio::task::yield_now().await;
+                }
+                continue;
+            }
+            drop(place);
+            self.bind();
+            self.wait().await;
+        }
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self) {
+        let clock = *self.effects.client.clock();
+        let deadline = self.state.queue.next_deadline().map(|at| at.saturating_sub(self.world.now()));
+        tokio::select! {
+            biased; // in order, not at random: runs must be repeatable
+            () = self.world.arrived() => {}
+            () = async { clock.sleep(deadline.unwrap_or_default()).await }, if deadline.is_some() => {}
+            Some(_) = self.pending.join_next(), if !self.pending.is_empty() => {}
+        }
+    }
+
+    fn bind(&mut self) {
+        if !self.decided.is_empty() {
+            self.pending.spawn(self.effects.clone().bind_all(std::mem::take(&mut self.decided)));
+        }
+    }
+
+    fn decide(&mut self, pod: &Arc<PodInfo>, place: OwnedSemaphorePermit) {
+        if pod.is_terminating() {
+            self.state.queue.remove(pod.uid());
+            return self.effects.skip(pod);
+        }
+        let Some(scheduler) = self.world.scheduler_of(pod) else { return };
+        let placement = scheduler.place(pod, &self.state.cache.snapshot());
+        let refusal = match placement {
+            Placement::None(why) => why,
+            Placement::Node { name, evaluated, feasible } => match scheduler.reserve(pod, &name) {
+                Ok(()) => {
+                    tracing::debug!(pod = %pod.key, node = name, evaluated, feasible, "placed");
+                    self.state.cache.assume(pod, &name);
+                    self.state.cache.surroundings().nominate(pod, None);
+                    let (scheduler, pod) = (Arc::clone(scheduler), Arc::clone(pod));
+                    return self.decided.push(Decided { scheduler, pod, node: name, place });
+                }
+                Err(diagnosis) => Unplaced {
+                    message: diagnosis.to_string(),
+                    refused_by: diagnosis.plugins.into_iter().collect(),
+                    nomination: Nomination::Keep,
+                },
             },
-        },
-    };
-    drop(snapshot);
-    tracing::debug!(pod = %pod.key, reason = refusal.message, "not placed");
-    effects.note_refusal(&mut world.state(), pod, &refusal);
-    pending.spawn(effects.clone().refused(Arc::clone(pod), refusal));
+        };
+        tracing::debug!(pod = %pod.key, reason = refusal.message, "not placed");
+        let losers = self.state.refuse(pod, &refusal, &self.world);
+        let refused = self.effects.clone().refused(Arc::clone(pod), refusal, losers);
+        self.pending.spawn(async {
+            refused.await;
+            drop(place);
+        });
+    }
 }
 
 /// Why `scheduler` would put a pod where it would: reads the cluster, decides nothing.

@@ -1,7 +1,8 @@
-//! Follows the cluster: keeps the cache and the queue what the API server says.
+//! Follows the cluster: turns what informers tell into news for the loop.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ReplicationController, Service};
@@ -12,40 +13,47 @@ use tokio::sync::Notify;
 use super::Scheduler;
 use super::config::DEFAULT_SCHEDULER;
 use super::framework::ClusterEvent;
-use super::queue::{Queue, Waits};
-use super::snapshot::{Cache, PodInfo};
+use super::queue::Hints;
+use super::snapshot::PodInfo;
 use crate::api::ApiType;
 use crate::client::{Change, Client, Informers, Subscription};
 use crate::clock::Clock;
 
-/// What the scheduler knows.
+/// What the loop has to hear of.
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) cache: Cache,
-    pub(super) queue: Queue,
+pub(super) enum News {
+    /// A pod appeared, changed or went, and whether it is there still; and the node that was nominated for it before.
+    Pod { pod: Arc<PodInfo>, exists: bool, nominated_before: Option<String> },
+    /// A node appeared, changed or went.
+    Node { old: Option<Arc<Node>>, new: Option<Arc<Node>> },
+    /// A service selects these pods, or none any more.
+    Service { key: (String, String), selector: Option<LabelSelector> },
+    /// A workload, by its UID, selects these pods, or none any more.
+    Workload { uid: String, selector: Option<LabelSelector> },
+    /// A namespace has these labels, or is gone.
+    Namespace { name: String, labels: Option<BTreeMap<String, String>> },
+    /// These are the disruption budgets.
+    Budgets(Vec<Arc<PodDisruptionBudget>>),
+    /// A pod that was decided on could not be bound.
+    NotBound(Arc<PodInfo>),
 }
 
-/// What the scheduler knows, and what keeps it current.
+/// What all parts of a running scheduler share.
 #[derive(Debug)]
 pub(super) struct World {
-    state: Mutex<State>,
-    /// Somebody may have to be scheduled.
-    pub(super) news: Notify,
+    inbox: Mutex<Vec<News>>,
+    /// There is something in the inbox.
+    arrived: Notify,
     pub(super) profiles: BTreeMap<String, Arc<dyn Scheduler>>,
     clock: Clock,
 }
 
 impl World {
-    pub(super) fn new(profiles: BTreeMap<String, Arc<dyn Scheduler>>, waits: Waits, clock: Clock) -> Self {
-        let state = State { cache: Cache::default(), queue: Queue::new(waits) };
-        Self { state: Mutex::new(state), news: Notify::new(), profiles, clock }
+    pub(super) fn new(profiles: BTreeMap<String, Arc<dyn Scheduler>>, clock: Clock) -> Self {
+        Self { inbox: Mutex::default(), arrived: Notify::new(), profiles, clock }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn now(&self) -> std::time::Duration {
+    pub(super) fn now(&self) -> Duration {
         self.clock.elapsed()
     }
 
@@ -54,63 +62,30 @@ impl World {
         self.profiles.get(scheduler_name(pod))
     }
 
-    pub(super) fn may_help(&self, pod: &PodInfo, refused_by: &[&'static str], event: &ClusterEvent) -> bool {
-        self.scheduler_of(pod).is_some_and(|scheduler| scheduler.may_help(pod, refused_by, event))
+    /// Tells the loop.
+    pub(super) fn tell(&self, news: News) {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        inbox.push(news);
+        if inbox.len() == 1 {
+            self.arrived.notify_one();
+        }
     }
 
-    /// Tells the waiting pods of an event.
-    pub(super) fn happened(&self, state: &mut State, event: &ClusterEvent) {
-        state.queue.event(event, self.now(), &|pod, refused_by, event| self.may_help(pod, refused_by, event));
-        self.news.notify_one();
+    /// Moves what there is to hear into `news`, which is empty.
+    pub(super) fn hear(&self, news: &mut Vec<News>) {
+        std::mem::swap(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner), news);
+    }
+
+    /// Waits until there is something to hear.
+    pub(super) async fn arrived(&self) {
+        self.arrived.notified().await;
     }
 
     fn pod_changed(&self, change: &Change<Pod>) {
-        let info = Arc::new(PodInfo::new(Arc::clone(change.object())));
-        let mut state = self.state();
-        let known = state.cache.pod(info.uid()).map(|(pod, assumed)| (Arc::clone(pod), assumed));
-        if change.new.is_none() || info.has_ended() {
-            state.queue.remove(info.uid());
-            nominate(&mut state.cache, &info, None);
-            if let Some((old, _)) = known {
-                state.cache.remove_pod(info.uid());
-                self.happened(&mut state, &ClusterEvent::Pod { old: Some(old), new: None });
-            }
-        } else if info.node().is_some() {
-            state.queue.remove(info.uid());
-            nominate(&mut state.cache, &info, None);
-            state.cache.set_pod(&info);
-            let old = known.filter(|(_, assumed)| !assumed).map(|(pod, _)| pod);
-            if old.as_ref().is_none_or(|old| matters(old, &info)) {
-                self.happened(&mut state, &ClusterEvent::Pod { old, new: Some(info) });
-            }
-        } else if known.is_none()
-            && let Some(scheduler) = self.scheduler_of(&info)
-        {
-            let was = change.old.as_ref().and_then(|old| old.status.as_ref()?.nominated_node_name.clone());
-            if info.nominated_node() != was.as_deref() {
-                nominate(&mut state.cache, &info, info.nominated_node());
-            }
-            let (rank, gated) = (scheduler.rank(&info), scheduler.gate(&info).is_err());
-            state.queue.set(info, rank, gated, self.now(), &|pod, by, event| self.may_help(pod, by, event));
-            self.news.notify_one();
-        }
-    }
-
-    fn node_changed(&self, change: &Change<Node>) {
-        let mut state = self.state();
-        match &change.new {
-            Some(node) => state.cache.set_node(node),
-            None => state.cache.remove_node(change.object().metadata.name.as_deref().unwrap_or_default()),
-        }
-        let what_matters = |node: &Arc<Node>| {
-            let spec = node.spec.clone().unwrap_or_default();
-            let allocatable = node.status.as_ref().and_then(|status| status.allocatable.clone());
-            (node.metadata.labels.clone(), spec.taints, spec.unschedulable, allocatable)
-        };
-        if change.old.as_ref().map(what_matters) != change.new.as_ref().map(what_matters) {
-            let event = ClusterEvent::Node { old: change.old.clone(), new: change.new.clone() };
-            self.happened(&mut state, &event);
-        }
+        let before = change.old.as_ref().and_then(|old| old.status.as_ref()?.nominated_node_name.clone());
+        let pod = Arc::new(PodInfo::new(Arc::clone(change.object())));
+        let exists = change.new.is_some() && !pod.has_ended();
+        self.tell(News::Pod { pod, exists, nominated_before: before });
     }
 
     fn service_changed(&self, change: &Change<Service>) {
@@ -118,27 +93,36 @@ impl World {
         let key = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
         let selector = change.new.as_ref().and_then(|service| service.spec.as_ref()?.selector.clone());
         let selector = selector.filter(|selector| !selector.is_empty());
-        let mut state = self.state();
-        let services = Arc::make_mut(&mut state.cache.surroundings().services);
-        match selector {
-            Some(labels) => services.insert(key, LabelSelector { match_labels: Some(labels), ..Default::default() }),
-            None => services.remove(&key),
-        };
+        let selector = selector.map(|labels| LabelSelector { match_labels: Some(labels), ..Default::default() });
+        self.tell(News::Service { key, selector });
     }
 
     fn workload_changed<K: ApiType>(&self, change: &Change<K>, selector: fn(&K) -> Option<LabelSelector>) {
-        let uid = change.object().metadata().uid.clone().unwrap_or_default();
-        let selector = change.new.as_ref().and_then(|object| selector(object));
-        let mut state = self.state();
-        let surroundings = state.cache.surroundings();
-        if surroundings.workloads.get(&uid) == selector.as_ref() {
-            return;
+        let of = |object: &Option<Arc<K>>| object.as_ref().and_then(|object| selector(object));
+        let (before, selector) = (of(&change.old), of(&change.new));
+        // Mostly it is the status that changes.
+        if before != selector {
+            let uid = change.object().metadata().uid.clone().unwrap_or_default();
+            self.tell(News::Workload { uid, selector });
         }
-        let workloads = Arc::make_mut(&mut surroundings.workloads);
-        match selector {
-            Some(selector) => workloads.insert(uid, selector),
-            None => workloads.remove(&uid),
-        };
+    }
+
+    fn namespace_changed(&self, change: &Change<Namespace>) {
+        let labels = |namespace: &Arc<Namespace>| namespace.metadata.labels.clone().unwrap_or_default();
+        let (before, labels) = (change.old.as_ref().map(labels), change.new.as_ref().map(labels));
+        if before != labels {
+            self.tell(News::Namespace { name: change.object().metadata.name.clone().unwrap_or_default(), labels });
+        }
+    }
+}
+
+impl Hints for World {
+    fn concerns(&self, refused_by: &[&'static str], event: &ClusterEvent) -> bool {
+        self.profiles.values().any(|scheduler| scheduler.concerns(refused_by, event))
+    }
+
+    fn may_help(&self, pod: &PodInfo, refused_by: &[&'static str], event: &ClusterEvent) -> bool {
+        self.scheduler_of(pod).is_some_and(|scheduler| scheduler.may_help(pod, refused_by, event))
     }
 }
 
@@ -146,27 +130,6 @@ impl World {
 pub(super) fn scheduler_name(pod: &PodInfo) -> &str {
     let name = pod.spec().and_then(|spec| spec.scheduler_name.as_deref());
     name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SCHEDULER)
-}
-
-/// Whether a change of a pod that has a node can matter to others.
-fn matters(old: &PodInfo, new: &PodInfo) -> bool {
-    old.labels() != new.labels() || old.requests != new.requests || old.is_terminating() != new.is_terminating()
-}
-
-/// Notes which node is being cleared for `pod`.
-pub(super) fn nominate(cache: &mut Cache, pod: &Arc<PodInfo>, node: Option<&str>) {
-    let nominated = &mut cache.surroundings().nominated;
-    if node.is_none() && !nominated.values().flatten().any(|other| other.uid() == pod.uid()) {
-        return;
-    }
-    let nominated = Arc::make_mut(nominated);
-    for pods in nominated.values_mut() {
-        pods.retain(|other| other.uid() != pod.uid());
-    }
-    nominated.retain(|_, pods| !pods.is_empty());
-    if let Some(node) = node {
-        nominated.entry(node.to_owned()).or_default().push(Arc::clone(pod));
-    }
 }
 
 /// Whether the server serves `K` at all: a foreign one may lack a kind.
@@ -189,7 +152,9 @@ pub(super) async fn follow(informers: &Informers, world: &Arc<World>) -> Vec<Sub
     let pods = informers.of::<Pod>();
     nodes.synced().await;
     let mut subscriptions: Vec<Option<Subscription>> = vec![
-        follow_if_served::<Node>(informers, world, World::node_changed),
+        follow_if_served::<Node>(informers, world, |world, change| {
+            world.tell(News::Node { old: change.old.clone(), new: change.new.clone() });
+        }),
         follow_if_served::<Service>(informers, world, World::service_changed),
         follow_if_served::<ReplicaSet>(informers, world, |world, change| {
             world.workload_changed(change, |set| Some(set.spec.as_ref()?.selector.clone()));
@@ -203,26 +168,12 @@ pub(super) async fn follow(informers: &Informers, world: &Arc<World>) -> Vec<Sub
                 Some(LabelSelector { match_labels: Some(labels), ..LabelSelector::default() })
             });
         }),
-        follow_if_served::<Namespace>(informers, world, |world, change| {
-            let name = change.object().metadata.name.clone().unwrap_or_default();
-            let mut state = world.state();
-            let namespaces = Arc::make_mut(&mut state.cache.surroundings().namespaces);
-            match &change.new {
-                Some(new) => _ = namespaces.insert(name, new.metadata.labels.clone().unwrap_or_default()),
-                None => _ = namespaces.remove(&name),
-            }
-            let labels = |namespace: &Arc<Namespace>| namespace.metadata.labels.clone();
-            if change.old.as_ref().map(labels) != change.new.as_ref().map(labels) {
-                world.happened(&mut state, &ClusterEvent::Other);
-            }
-        }),
+        follow_if_served::<Namespace>(informers, world, World::namespace_changed),
     ];
     if serves::<PodDisruptionBudget>(informers.client()) {
         let (world, budgets) = (Arc::clone(world), informers.of::<PodDisruptionBudget>());
         let view = budgets.clone();
-        subscriptions.push(Some(budgets.subscribe(move |_| {
-            world.state().cache.surroundings().budgets = Arc::new(view.list());
-        })));
+        subscriptions.push(Some(budgets.subscribe(move |_| world.tell(News::Budgets(view.list())))));
     }
     pods.synced().await;
     subscriptions.push(follow_if_served::<Pod>(informers, world, World::pod_changed));

@@ -13,6 +13,7 @@ pub mod framework;
 pub mod plugins;
 pub mod queue;
 pub mod snapshot;
+mod state;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 #[cfg(test)]
@@ -139,6 +140,11 @@ pub trait Scheduler: Debug + Send + Sync + 'static {
     /// the priority.
     fn rank(&self, pod: &PodInfo) -> i64 {
         pod.priority().into()
+    }
+
+    /// Whether `event` may help any pod that those plugins refused. Asked once where many pods wait; by default it may.
+    fn concerns(&self, _refused_by: &[&'static str], _event: &ClusterEvent) -> bool {
+        true
     }
 
     /// Whether `event` may help `pod`, which those plugins refused. By default anything may.

@@ -1,22 +1,26 @@
 //! [`Framework`]: the default scheduler, made of plugins.
 
+mod class;
+mod classes;
+mod filters;
 mod points;
 mod registry;
 mod run;
 mod verdict;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use self::classes::Classes;
+pub use self::filters::Filters;
 pub use self::points::{
-    Bind, ClusterEvent, Filter, Gate, MAX_SCORE, NodeFilter, NodeScore, Permission, Permit, Plugin, PostFilter,
-    Prepared, Remedy, Reserve, Score, Sort, normalize_by_highest,
+    Bind, ClusterEvent, Filter, Gate, MAX_SCORE, Mark, NodeFilter, NodeScore, Permission, Permit, Plugin, PostFilter,
+    Prepared, Reads, Remedy, Reserve, Score, Sort, Tally, normalize_by_highest,
 };
 pub use self::registry::default_plugins;
-pub use self::run::Filters;
-pub use self::verdict::{Diagnosis, Refusal};
+pub use self::verdict::{Diagnosis, Refusal, Refused};
 use super::explain::Explanation;
 use super::snapshot::{PodInfo, Snapshot};
 use super::{BindError, Placement, Scheduler};
@@ -71,6 +75,8 @@ pub struct Framework {
     random: Random,
     /// Where the next search begins, so that all nodes get their turn.
     start: AtomicUsize,
+    /// What is known already, by class of pods.
+    classes: Mutex<Classes>,
 }
 
 impl Framework {
@@ -81,7 +87,7 @@ impl Framework {
 
     /// No plugin: pods go anywhere, and are not bound.
     pub fn empty(random: Random) -> Self {
-        Self { plugins: Vec::new(), percentage: None, random, start: AtomicUsize::new(0) }
+        Self { plugins: Vec::new(), percentage: None, random, start: AtomicUsize::new(0), classes: Mutex::default() }
     }
 
     /// One more plugin, or another in place of the one of that name. Where it scores, `weight` is what its scores
@@ -109,8 +115,9 @@ impl Framework {
         self
     }
 
-    /// The search for nodes ends when this share of them has passed (but not before a hundred have). By default
-    /// it depends on the number of nodes: from half of them down to a twentieth.
+    /// For pods that some plugin has to be asked about anew ([`Reads::Everything`]), the search for nodes ends when
+    /// this share of them has passed (but not before a hundred have). By default it depends on the number of nodes:
+    /// from half of them down to a twentieth. For all other pods, every node is considered.
     pub fn percentage_of_nodes_to_score(mut self, percentage: u8) -> Self {
         self.percentage = Some(percentage).filter(|percentage| *percentage > 0);
         self
@@ -136,6 +143,11 @@ impl Scheduler for Framework {
         self.run(pod, cluster)
     }
 
+    fn concerns(&self, refused_by: &[&'static str], event: &ClusterEvent) -> bool {
+        refused_by.is_empty()
+            || self.plugins().any(|plugin| refused_by.contains(&plugin.name()) && plugin.concerns(event))
+    }
+
     fn may_help(&self, pod: &PodInfo, refused_by: &[&'static str], event: &ClusterEvent) -> bool {
         refused_by.is_empty()
             || self.plugins().any(|plugin| refused_by.contains(&plugin.name()) && plugin.may_help(pod, event))
@@ -148,7 +160,7 @@ impl Scheduler for Framework {
             return Err(Box::new(Diagnosis {
                 nodes: 1,
                 plugins: [plugin.name()].into(),
-                refusals: [(node.to_owned(), (plugin.name(), refusal))].into(),
+                refusals: vec![Refused { plugin: plugin.name(), refusal, nodes: 1 }],
                 ..Diagnosis::default()
             }));
         }

@@ -22,8 +22,7 @@ use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 /// The best score of a node.
 pub const MAX_SCORE: i64 = 100;
 
-/// A part of scheduling decisions. Plugins hold no state that changes between decisions, other than what they
-/// reserve.
+/// A part of scheduling decisions. Plugins hold no state that decisions depend on, other than what they reserve.
 pub trait Plugin: Debug + Send + Sync + 'static {
     /// Its name: what diagnoses, configuration and `explain` call it.
     fn name(&self) -> &'static str;
@@ -68,11 +67,78 @@ pub trait Plugin: Debug + Send + Sync + 'static {
         None
     }
 
-    /// Whether `event` may help `pod`, which this plugin refused. Called for every event and every such pod: an
-    /// answer of `false` keeps the pod waiting. By default anything may help.
+    /// What its verdicts on `pod`, and its scores, depend on. A plugin that says it spares the framework asking about
+    /// every node for every pod. By default anything.
+    fn reads(&self, _pod: &Arc<PodInfo>, _cluster: &Snapshot) -> Reads {
+        Reads::Everything
+    }
+
+    /// Whether `event` may help any pod that this plugin refused. By default any event may.
+    fn concerns(&self, _event: &ClusterEvent) -> bool {
+        true
+    }
+
+    /// Whether `event` may help `pod`, which this plugin refused. Called for every event that concerns the plugin and
+    /// every such pod: an answer of `false` keeps the pod waiting. By default anything may help.
     fn may_help(&self, _pod: &PodInfo, _event: &ClusterEvent) -> bool {
         true
     }
+}
+
+/// What the verdicts and scores of a plugin depend on, beside the class of the pod
+/// ([`PodInfo::is_of_the_class_of`]).
+#[derive(Debug)]
+pub enum Reads {
+    /// Anything: each pod is a new question about every node.
+    Everything,
+    /// The one node, with what is on it: the answer stands until that changes.
+    Node,
+    /// The one node, and what is counted over all of them.
+    Counts(Box<dyn Tally>),
+}
+
+/// What a plugin counts over all nodes for the pods of one class. It is told of every node, of its changes and of its
+/// end, so that nothing is ever counted again from the start.
+pub trait Tally: Debug + Send + Sync {
+    /// Counts a node in. `None` where the tally has to be made anew.
+    fn enter(&mut self, node: &NodeInfo) -> Option<Mark>;
+
+    /// Counts a node out, which got `mark` when it was counted in.
+    fn leave(&mut self, mark: &Mark);
+
+    /// Whether the tally still suits its class, after the namespaces, services or workloads have changed, or the way
+    /// in which pods have affinity or nodes have hostnames.
+    fn suits(&self, _pod: &PodInfo, _cluster: &Snapshot) -> bool {
+        true
+    }
+
+    /// Whether there are nodes, or can be, that [`Tally::check`] refuses.
+    fn refuses(&self) -> bool {
+        true
+    }
+
+    /// Whether the pod may go to the nodes with the key `key`.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self, _key: &[i64]) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    /// The scores, 0 to [`MAX_SCORE`], of the nodes that passed: these come in groups of a key each, so many in a
+    /// group. `None`: no preference.
+    fn scores(&self, _groups: &[(&[i64], usize)]) -> Option<Vec<i64>> {
+        None
+    }
+}
+
+/// What a [`Tally`] notes of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// All that the node's verdict and score depend on, beside the counts. Few nodes should differ.
+    pub key: Vec<i64>,
+    /// What was counted.
+    pub counted: Vec<i64>,
 }
 
 /// A change of the cluster that may help pods which wait.
@@ -99,6 +165,11 @@ pub enum ClusterEvent {
 }
 
 impl ClusterEvent {
+    /// Whether a pod came to a node.
+    pub fn is_pod_added(&self) -> bool {
+        matches!(self, Self::Pod { old: None, .. })
+    }
+
     /// The node as it was and is, of an event that may have made it take more pods: it appeared or changed.
     pub fn node_gain(&self) -> Option<(Option<&Node>, &Node)> {
         match self {
@@ -199,7 +270,13 @@ pub trait NodeScore: Send + Sync {
     /// The score of `node`, of any size where [`NodeScore::normalize`] brings it into bounds.
     fn score(&self, node: &NodeInfo) -> i64;
 
-    /// Brings the scores of `nodes` into 0 to [`MAX_SCORE`]. By default they are there already.
+    /// Whether scores are in bounds as they are.
+    fn is_absolute(&self) -> bool {
+        false
+    }
+
+    /// Brings the scores of `nodes` into 0 to [`MAX_SCORE`]. By default they are there already. Of several nodes with
+    /// the same score, it may be shown only one.
     fn normalize(&self, _nodes: &[&NodeInfo], _scores: &mut [i64]) {}
 }
 

@@ -1,123 +1,18 @@
 //! One decision: filter, score, choose.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::points::{NodeFilter, Plugin, Prepared};
+use super::points::Plugin;
 use super::verdict::{Diagnosis, Refusal};
-use super::{Framework, Nomination};
+use super::{Filters, Framework, Nomination};
 use crate::scheduler::explain::{Explanation, NodeExplanation, Scored};
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 use crate::scheduler::{Placement, Unplaced};
 
 /// Clusters smaller than this are searched whole.
 const MIN_FEASIBLE: usize = 100;
-
-type Prepare<'a> = (&'static str, Box<dyn NodeFilter<'a> + 'a>);
-
-/// The filters of one pod, prepared: judges nodes, also under suppositions.
-#[derive(Debug)]
-pub struct Filters<'a> {
-    pod: &'a PodInfo,
-    cluster: &'a Snapshot,
-    checks: Vec<Prepare<'a>>,
-    /// The only nodes that come into question, and the plugins that said so.
-    among: Option<(BTreeSet<String>, BTreeSet<&'static str>)>,
-}
-
-impl<'a> Filters<'a> {
-    /// Prepares the filters of `plugins`; where one refuses all nodes, or no node is left, says why.
-    fn prepare(
-        plugins: impl Iterator<Item = &'a dyn Plugin>,
-        pod: &'a PodInfo,
-        cluster: &'a Snapshot,
-    ) -> Result<Self, Box<Diagnosis>> {
-        let mut filters = Self { pod, cluster, checks: Vec::new(), among: None };
-        let refused = |before: String, plugins: BTreeSet<&'static str>, refusal: &Refusal| {
-            let plugin = plugins.iter().next().copied().unwrap_or_default();
-            let nodes = cluster.nodes();
-            let refusals = nodes.iter().map(|node| (node.name().to_owned(), (plugin, refusal.clone()))).collect();
-            Box::new(Diagnosis { nodes: nodes.len(), before, plugins, refusals, ..Diagnosis::default() })
-        };
-        for plugin in plugins {
-            let Some(filter) = plugin.as_filter() else { continue };
-            match filter.prepare(pod, cluster) {
-                Prepared::Pass => {}
-                Prepared::Refuse(refusal) => {
-                    return Err(refused(refusal.reasons.join(", "), [plugin.name()].into(), &refusal));
-                }
-                Prepared::Check(check) => filters.checks.push((plugin.name(), check)),
-                Prepared::Among(names, check) => {
-                    filters.checks.push((plugin.name(), check));
-                    let (left, by) = filters.among.take().unwrap_or_else(|| (names.clone(), BTreeSet::new()));
-                    let left: BTreeSet<String> = left.intersection(&names).cloned().collect();
-                    let by: BTreeSet<_> = by.into_iter().chain([plugin.name()]).collect();
-                    if left.is_empty() {
-                        let names: Vec<_> = by.iter().copied().collect();
-                        let why = match &names[..] {
-                            [one] => format!("node(s) didn't satisfy plugin {one}"),
-                            all => format!("node(s) didn't satisfy plugin(s) [{}] simultaneously", all.join(" ")),
-                        };
-                        return Err(refused(why.clone(), by, &Refusal::unresolvable(why)));
-                    }
-                    filters.among = Some((left, by));
-                }
-            }
-        }
-        Ok(filters)
-    }
-
-    /// Whether the pod may go to `node` as it is.
-    ///
-    /// # Errors
-    /// The first plugin that refuses, and why.
-    pub fn check(&self, node: &NodeInfo) -> Result<(), (&'static str, Refusal)> {
-        self.checks.iter().try_for_each(|(plugin, check)| check.check(node).map_err(|refusal| (*plugin, refusal)))
-    }
-
-    /// As [`Filters::check`], with the pods on `node` that it is being cleared for, where these are at least as
-    /// important; and also without them, as they may yet go elsewhere.
-    ///
-    /// # Errors
-    /// The first plugin that refuses, and why.
-    pub fn check_with_nominated(&self, node: &NodeInfo) -> Result<(), (&'static str, Refusal)> {
-        let others: Vec<_> = self
-            .cluster
-            .nominated_to(node.name())
-            .iter()
-            .filter(|other| other.uid() != self.pod.uid() && other.priority() >= self.pod.priority())
-            .collect();
-        if !others.is_empty() {
-            let (mut supposed, mut node) = (self.fork(), node.clone());
-            for other in others {
-                supposed.suppose(other, &mut node);
-            }
-            supposed.check(&node)?;
-        }
-        self.check(node)
-    }
-
-    /// A copy for suppositions.
-    #[must_use]
-    pub fn fork(&self) -> Self {
-        let checks = self.checks.iter().map(|(plugin, check)| (*plugin, check.fork())).collect();
-        Self { pod: self.pod, cluster: self.cluster, checks, among: self.among.clone() }
-    }
-
-    /// Supposes that `other` were on `node`, and puts it there.
-    pub fn suppose(&mut self, other: &Arc<PodInfo>, node: &mut NodeInfo) {
-        node.add(Arc::clone(other));
-        self.checks.iter_mut().for_each(|(_, check)| check.suppose(other, node));
-    }
-
-    /// Supposes that `other` were not on `node`, and takes it off.
-    pub fn suppose_gone(&mut self, other: &PodInfo, node: &mut NodeInfo) {
-        node.remove(other.uid());
-        self.checks.iter_mut().for_each(|(_, check)| check.suppose_gone(other, node));
-    }
-}
 
 impl Framework {
     pub(super) fn run(&self, pod: &Arc<PodInfo>, cluster: &Snapshot) -> Placement {
@@ -128,16 +23,18 @@ impl Framework {
                 nomination: Nomination::Keep,
             });
         }
+        self.run_by_class(pod, cluster).unwrap_or_else(|| self.run_in_full(pod, cluster))
+    }
+
+    /// Asks every plugin about every node, or about so many as will do.
+    fn run_in_full(&self, pod: &Arc<PodInfo>, cluster: &Snapshot) -> Placement {
         let filters = match Filters::prepare(self.plugins(), pod, cluster) {
             Ok(filters) => filters,
-            Err(diagnosis) => {
-                // Preemption is asked all the same; it has nothing to filter by.
-                let none = Filters { pod, cluster, checks: Vec::new(), among: None };
-                return self.give_up(pod, cluster, &none, *diagnosis);
-            }
+            // Preemption is asked all the same; it has nothing to filter by.
+            Err(diagnosis) => return self.give_up(pod, cluster, &Filters::none(pod, cluster), *diagnosis),
         };
         let (feasible, diagnosis) = self.feasible(pod, cluster, &filters);
-        let evaluated = feasible.len() + diagnosis.refusals.len();
+        let evaluated = feasible.len() + diagnosis.looked_at();
         match &feasible[..] {
             [] => self.give_up(pod, cluster, &filters, diagnosis),
             [only] => Placement::Node { name: only.name().to_owned(), evaluated, feasible: 1 },
@@ -151,7 +48,13 @@ impl Framework {
         }
     }
 
-    fn give_up(&self, pod: &Arc<PodInfo>, cluster: &Snapshot, by: &Filters<'_>, mut why: Diagnosis) -> Placement {
+    pub(super) fn give_up(
+        &self,
+        pod: &Arc<PodInfo>,
+        cluster: &Snapshot,
+        by: &Filters<'_>,
+        mut why: Diagnosis,
+    ) -> Placement {
         let mut nomination = Nomination::Keep;
         let mut messages = Vec::new();
         for post in self.plugins().filter_map(Plugin::as_post_filter) {
@@ -184,13 +87,13 @@ impl Framework {
             return (vec![node], Diagnosis::default());
         }
         let mut diagnosis = Diagnosis { nodes: cluster.nodes().len(), ..Diagnosis::default() };
-        let among: Vec<&'a NodeInfo> = match &filters.among {
-            None => cluster.nodes().iter().map(|node| &**node).collect(),
+        let among: Vec<usize> = match &filters.among {
+            None => cluster.in_turn().to_vec(),
             Some((names, by)) => {
                 let plugins = by.iter().copied().collect::<Vec<_>>().join(" ");
                 diagnosis.others = Some(Cow::Owned(format!("node(s) didn't satisfy plugin(s) [{plugins}]")));
                 diagnosis.plugins.extend(by);
-                names.iter().filter_map(|name| cluster.node(name)).map(|node| &**node).collect()
+                names.iter().filter_map(|name| cluster.position(name)).collect()
             }
         };
         let wanted = self.wanted(among.len());
@@ -198,13 +101,14 @@ impl Framework {
         let mut feasible = Vec::new();
         let mut seen = 0;
         for offset in 0..among.len() {
-            let node = among[(start + offset) % among.len()];
+            let position = among[(start + offset) % among.len()];
+            let node = &*cluster.nodes()[position];
             seen += 1;
             match filters.check_with_nominated(node) {
                 Ok(()) => feasible.push(node),
                 Err((plugin, refusal)) => {
-                    diagnosis.plugins.insert(plugin);
-                    diagnosis.refusals.insert(node.name().to_owned(), (plugin, refusal));
+                    diagnosis.resolvable.extend(refusal.resolvable.then_some(position));
+                    diagnosis.refuse(plugin, refusal, 1);
                 }
             }
             if feasible.len() == wanted {
@@ -248,8 +152,10 @@ impl Framework {
             Ok(filters) => filters,
             Err(diagnosis) => {
                 explanation.message = diagnosis.to_string();
-                for (name, refusal) in diagnosis.refusals {
-                    explanation.nodes.insert(name, NodeExplanation { refusals: vec![refusal], ..Default::default() });
+                let refusals: Vec<_> = diagnosis.refusals.into_iter().map(|all| (all.plugin, all.refusal)).collect();
+                for node in cluster.nodes() {
+                    let refused = NodeExplanation { refusals: refusals.clone(), ..NodeExplanation::default() };
+                    explanation.nodes.insert(node.name().to_owned(), refused);
                 }
                 return explanation;
             }

@@ -25,14 +25,27 @@ impl Refusal {
     }
 }
 
+/// A refusal that several nodes share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The plugin that refused.
+    pub plugin: &'static str,
+    /// Why.
+    pub refusal: Refusal,
+    /// How many nodes.
+    pub nodes: usize,
+}
+
 /// Why a pod was not placed, over all nodes. Displays as the message that users know:
 /// `0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu.`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
     /// How many nodes there are.
     pub nodes: usize,
-    /// The refusal of each node that was looked at, and the plugin that gave it.
-    pub refusals: BTreeMap<String, (&'static str, Refusal)>,
+    /// The refusals of the nodes that were looked at.
+    pub refusals: Vec<Refused>,
+    /// The nodes (their positions in the snapshot) where removing pods could help.
+    pub resolvable: Vec<usize>,
     /// The reason given for every node that has no refusal of its own.
     pub others: Option<Cow<'static, str>>,
     /// Why no node was looked at at all.
@@ -44,9 +57,19 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Whether the refusal of `node` could be undone by removing pods from it.
-    pub fn is_resolvable(&self, node: &str) -> bool {
-        self.refusals.get(node).is_some_and(|(_, refusal)| refusal.resolvable)
+    /// Counts the refusal of so many more nodes.
+    pub fn refuse(&mut self, plugin: &'static str, refusal: Refusal, nodes: usize) {
+        self.plugins.insert(plugin);
+        let same = |other: &&mut Refused| other.plugin == plugin && other.refusal == refusal;
+        match self.refusals.iter_mut().find(same) {
+            Some(refused) => refused.nodes += nodes,
+            None => self.refusals.push(Refused { plugin, refusal, nodes }),
+        }
+    }
+
+    /// How many nodes have a refusal of their own.
+    pub fn looked_at(&self) -> usize {
+        self.refusals.iter().map(|refused| refused.nodes).sum()
     }
 }
 
@@ -55,13 +78,16 @@ impl fmt::Display for Diagnosis {
         write!(f, "0/{} nodes are available:", self.nodes)?;
         if self.before.is_empty() {
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-            for reason in self.refusals.values().flat_map(|(_, refusal)| &refusal.reasons) {
-                *counts.entry(reason).or_default() += 1;
+            for refused in &self.refusals {
+                for reason in &refused.refusal.reasons {
+                    *counts.entry(reason).or_default() += refused.nodes;
+                }
             }
+            let looked_at = self.looked_at();
             if let Some(reason) = &self.others
-                && self.refusals.len() < self.nodes
+                && looked_at < self.nodes
             {
-                *counts.entry(reason).or_default() += self.nodes - self.refusals.len();
+                *counts.entry(reason).or_default() += self.nodes - looked_at;
             }
             let mut reasons: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
             reasons.sort();

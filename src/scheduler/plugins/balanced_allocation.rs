@@ -1,6 +1,8 @@
 //! NodeResourcesBalancedAllocation: nodes whose resources are used evenly.
 
-use crate::scheduler::framework::{MAX_SCORE, NodeScore, Plugin, Score};
+use std::sync::Arc;
+
+use crate::scheduler::framework::{MAX_SCORE, NodeScore, Plugin, Reads, Score};
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 
 /// Prefers nodes where, with the pod on them, the shares of the resources in use are close to each other.
@@ -27,6 +29,10 @@ impl Plugin for BalancedAllocation {
         "NodeResourcesBalancedAllocation"
     }
 
+    fn reads(&self, _: &Arc<PodInfo>, _: &Snapshot) -> Reads {
+        Reads::Node
+    }
+
     fn as_score(&self) -> Option<&dyn Score> {
         Some(self)
     }
@@ -47,6 +53,10 @@ struct Balance<'a> {
 }
 
 impl NodeScore for Balance<'_> {
+    fn is_absolute(&self) -> bool {
+        true
+    }
+
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,

@@ -1,7 +1,8 @@
 //! DefaultPreemption: an important pod takes the place of less important ones.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -9,7 +10,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use crate::api::rules::label::{selector_matches, selects_everything};
 use crate::random::Random;
 use crate::scheduler::framework::{Diagnosis, Filters, Nomination, Plugin, PostFilter, Refusal, Remedy};
-use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::scheduler::snapshot::{Moment, NodeInfo, PodInfo, Snapshot};
 
 /// Clears a node for a pod that fits nowhere, by removing pods of lower priority: as few and as unimportant as will
 /// do, and against a disruption budget only where there is no other way.
@@ -20,12 +21,13 @@ pub struct DefaultPreemption {
     min_percentage: usize,
     /// … but not before so many would.
     min_absolute: usize,
+    memory: Arc<Mutex<Memory>>,
 }
 
 impl DefaultPreemption {
     /// With upstream's limits; `random` says at which node the search begins.
     pub fn new(random: Random) -> Self {
-        Self { random, min_percentage: 10, min_absolute: 100 }
+        Self { random, min_percentage: 10, min_absolute: 100, memory: Arc::default() }
     }
 
     /// With other limits to the search.
@@ -47,16 +49,74 @@ impl Plugin for DefaultPreemption {
 }
 
 /// A node that would do, and what it would cost.
+#[derive(Debug)]
 struct Candidate {
-    node: String,
+    position: usize,
     /// The most important first.
     victims: Vec<Arc<PodInfo>>,
-    violations: usize,
+    cost: Cost,
+}
+
+/// By what candidates are compared, the least being the best: broken disruption budgets, the highest priority among
+/// the victims, the sum of their priorities, their number, and how late the most important of them was started.
+type Cost = (usize, i32, i64, usize, Reverse<Option<Timestamp>>);
+
+/// For how many classes of pods it is remembered what the nodes would cost.
+const REMEMBERED: usize = 8;
+
+/// What was worked out of each node for pods of some class. It stands until the node changes.
+#[derive(Debug, Default)]
+struct Memory {
+    known: VecDeque<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    pod: Arc<PodInfo>,
+    moment: Moment,
+    budgets: Arc<Vec<Arc<PodDisruptionBudget>>>,
+    /// By the node's position.
+    candidates: Vec<Option<Result<Arc<Candidate>, Refusal>>>,
+}
+
+impl Memory {
+    /// Takes out what is known for pods like `pod`, as far as it still stands.
+    fn take(&mut self, pod: &Arc<PodInfo>, cluster: &Snapshot) -> Known {
+        let same = |known: &Known| {
+            known.pod.is_of_the_class_of(pod)
+                && known.moment.is_of(cluster)
+                && Arc::ptr_eq(&known.budgets, &cluster.budgets)
+        };
+        let known = self.known.iter().position(same).and_then(|index| self.known.remove(index));
+        let mut known = known.unwrap_or_else(|| Known {
+            pod: Arc::clone(pod),
+            moment: cluster.moment(),
+            budgets: Arc::clone(&cluster.budgets),
+            candidates: Vec::new(),
+        });
+        match cluster.changed_since(&known.moment) {
+            Some(changed) => changed.for_each(|position| {
+                if let Some(candidate) = known.candidates.get_mut(position) {
+                    *candidate = None;
+                }
+            }),
+            None => known.candidates.clear(),
+        }
+        known.candidates.resize_with(cluster.nodes().len(), || None);
+        known.moment = cluster.moment();
+        known
+    }
+
+    fn keep(&mut self, known: Known) {
+        if self.known.len() >= REMEMBERED {
+            self.known.pop_front();
+        }
+        self.known.push_back(known);
+    }
 }
 
 fn start_time(pod: &PodInfo) -> Timestamp {
-    let start = pod.pod.status.as_ref().and_then(|status| status.start_time.as_ref());
-    start.map_or(Timestamp::MAX, |time| time.0)
+    pod.start_time().unwrap_or(Timestamp::MAX)
 }
 
 /// The order of importance: by priority, then by age. The most important is the least.
@@ -71,16 +131,13 @@ fn is_being_preempted(pod: &PodInfo) -> bool {
         && target.is_some_and(|c| c.status == "True" && c.reason.as_deref() == Some("PreemptionByScheduler"))
 }
 
-impl Candidate {
-    /// By what candidates are compared: the least is the best.
-    fn cost(&self) -> impl Ord + use<> {
-        let highest = self.victims.first().map_or(i32::MIN, |pod| pod.priority());
-        // Each victim counts, be its priority negative.
-        let sum: i64 = self.victims.iter().map(|pod| i64::from(pod.priority()) + i64::from(i32::MAX) + 1).sum();
-        let most_important = self.victims.iter().filter(|pod| pod.priority() == highest);
-        let earliest = most_important.map(|pod| start_time(pod)).min();
-        (self.violations, highest, sum, self.victims.len(), Reverse(earliest))
-    }
+fn cost(victims: &[Arc<PodInfo>], violations: usize) -> Cost {
+    let highest = victims.first().map_or(i32::MIN, |pod| pod.priority());
+    // Each victim counts, be its priority negative.
+    let sum: i64 = victims.iter().map(|pod| i64::from(pod.priority()) + i64::from(i32::MAX) + 1).sum();
+    let most_important = victims.iter().filter(|pod| pod.priority() == highest);
+    let earliest = most_important.map(|pod| start_time(pod)).min();
+    (violations, highest, sum, victims.len(), Reverse(earliest))
 }
 
 impl PostFilter for DefaultPreemption {
@@ -88,8 +145,7 @@ impl PostFilter for DefaultPreemption {
         if let Err(message) = eligible(pod, cluster, diagnosis) {
             return Remedy { message: format!("preemption: {message}"), nomination: Nomination::Keep };
         }
-        let helpful = |node: &&Arc<NodeInfo>| diagnosis.before.is_empty() && diagnosis.is_resolvable(node.name());
-        let nodes: Vec<_> = cluster.nodes().iter().filter(helpful).collect();
+        let nodes = &diagnosis.resolvable;
         let enough = (nodes.len() * self.min_percentage / 100).max(self.min_absolute).min(nodes.len());
         let offset = self.random.below(nodes.len());
         let mut account = Diagnosis {
@@ -97,23 +153,39 @@ impl PostFilter for DefaultPreemption {
             others: Some("Preemption is not helpful for scheduling".into()),
             ..Diagnosis::default()
         };
-        let mut candidates: Vec<Candidate> = Vec::new();
+        let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = filters.are_local().then(|| memory().take(pod, cluster));
+        let own = pod.nominated_node().and_then(|name| cluster.position(name));
+        let mut candidates: Vec<Arc<Candidate>> = Vec::new();
         for index in 0..nodes.len() {
-            let node = nodes[(offset + index) % nodes.len()];
-            match victims(pod, node, cluster, filters) {
-                Ok(candidate) => candidates.push(candidate),
-                Err(refusal) => {
-                    account.refusals.insert(node.name().to_owned(), (self.name(), refusal));
-                }
+            let position = nodes[(offset + index) % nodes.len()];
+            // On the node that is being cleared for it already, it does not stand in its own way: one of its class does.
+            let mut place =
+                known.as_mut().filter(|_| own != Some(position)).map(|known| &mut known.candidates[position]);
+            let candidate = match place.as_mut().and_then(|place| place.clone()) {
+                Some(candidate) => candidate,
+                None => victims(pod, position, cluster, filters).map(Arc::new),
+            };
+            if let Some(place) = place {
+                place.get_or_insert_with(|| candidate.clone());
             }
-            if candidates.len() >= enough && candidates.iter().any(|candidate| candidate.violations == 0) {
+            match candidate {
+                Ok(candidate) => candidates.push(candidate),
+                Err(refusal) => account.refuse(self.name(), refusal, 1),
+            }
+            if candidates.len() >= enough && candidates.iter().any(|candidate| candidate.cost.0 == 0) {
                 break;
             }
         }
-        match candidates.into_iter().min_by_key(Candidate::cost) {
+        if let Some(known) = known {
+            memory().keep(known);
+        }
+        match candidates.into_iter().min_by_key(|candidate| candidate.cost) {
             None => Remedy { message: format!("preemption: {account}"), nomination: Nomination::Clear },
-            Some(Candidate { node, victims, .. }) => {
-                Remedy { message: String::new(), nomination: Nomination::Node { name: node, victims } }
+            Some(candidate) => {
+                let name = cluster.nodes()[candidate.position].name().to_owned();
+                let victims = candidate.victims.clone();
+                Remedy { message: String::new(), nomination: Nomination::Node { name, victims } }
             }
         }
     }
@@ -124,7 +196,7 @@ fn eligible(pod: &PodInfo, cluster: &Snapshot, diagnosis: &Diagnosis) -> Result<
         return Err("not eligible due to preemptionPolicy=Never.");
     }
     let Some(name) = pod.nominated_node() else { return Ok(()) };
-    let lost = diagnosis.refusals.get(name).is_some_and(|(_, refusal)| !refusal.resolvable);
+    let lost = cluster.position(name).is_none_or(|position| !diagnosis.resolvable.contains(&position));
     let leaving = |node: &Arc<NodeInfo>| {
         node.pods().iter().any(|other| other.priority() < pod.priority() && is_being_preempted(other))
     };
@@ -136,7 +208,8 @@ fn eligible(pod: &PodInfo, cluster: &Snapshot, diagnosis: &Diagnosis) -> Result<
 
 /// The pods that have to leave `node` for `pod`: all less important ones go in thought, and then come back, the most
 /// important first, as long as the pod still fits.
-fn victims(pod: &PodInfo, node: &NodeInfo, cluster: &Snapshot, filters: &Filters<'_>) -> Result<Candidate, Refusal> {
+fn victims(pod: &PodInfo, position: usize, cluster: &Snapshot, filters: &Filters<'_>) -> Result<Candidate, Refusal> {
+    let node: &NodeInfo = &cluster.nodes()[position];
     let (mut supposed, mut cleared) = (filters.fork(), node.clone());
     let mut lesser: Vec<_> = node.pods().iter().filter(|other| other.priority() < pod.priority()).cloned().collect();
     if lesser.is_empty() {
@@ -148,17 +221,17 @@ fn victims(pod: &PodInfo, node: &NodeInfo, cluster: &Snapshot, filters: &Filters
     supposed.check_with_nominated(&cleared).map_err(|(_, refusal)| refusal)?;
     lesser.sort_by_key(|other| importance(other));
     let (protected, free) = by_budget(lesser, &cluster.budgets);
-    let mut candidate = Candidate { node: node.name().to_owned(), victims: Vec::new(), violations: 0 };
+    let (mut victims, mut violations) = (Vec::new(), 0);
     for (other, is_protected) in protected.into_iter().map(|p| (p, true)).chain(free.into_iter().map(|p| (p, false))) {
         supposed.suppose(&other, &mut cleared);
         if supposed.check_with_nominated(&cleared).is_err() {
             supposed.suppose_gone(&other, &mut cleared);
-            candidate.violations += usize::from(is_protected);
-            candidate.victims.push(other);
+            violations += usize::from(is_protected);
+            victims.push(other);
         }
     }
-    candidate.victims.sort_by_key(|other| importance(other));
-    Ok(candidate)
+    victims.sort_by_key(|other| importance(other));
+    Ok(Candidate { position, cost: cost(&victims, violations), victims })
 }
 
 /// Splits `pods` into those whose removal, after that of those before them, would break a disruption budget, and the

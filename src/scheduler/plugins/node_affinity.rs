@@ -1,11 +1,12 @@
 //! NodeAffinity: pods choose nodes by their labels.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, NodeAffinity as Affinity, NodeSelectorRequirement, NodeSelectorTerm};
 
 use crate::scheduler::framework::{
-    ClusterEvent, Filter, NodeFilter, NodeScore, Plugin, Prepared, Refusal, Score, normalize_by_highest,
+    ClusterEvent, Filter, NodeFilter, NodeScore, Plugin, Prepared, Reads, Refusal, Score, normalize_by_highest,
 };
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 
@@ -27,12 +28,20 @@ impl Plugin for NodeAffinity {
         "NodeAffinity"
     }
 
+    fn reads(&self, _: &Arc<PodInfo>, _: &Snapshot) -> Reads {
+        Reads::Node
+    }
+
     fn as_filter(&self) -> Option<&dyn Filter> {
         Some(self)
     }
 
     fn as_score(&self) -> Option<&dyn Score> {
         Some(self)
+    }
+
+    fn concerns(&self, event: &ClusterEvent) -> bool {
+        !event.is_pod_added()
     }
 
     fn may_help(&self, pod: &PodInfo, event: &ClusterEvent) -> bool {

@@ -1,6 +1,8 @@
 //! NodeName: a pod that names its node goes nowhere else.
 
-use crate::scheduler::framework::{ClusterEvent, Filter, NodeFilter, Plugin, Prepared, Refusal};
+use std::sync::Arc;
+
+use crate::scheduler::framework::{ClusterEvent, Filter, NodeFilter, Plugin, Prepared, Reads, Refusal};
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 
 /// Rules out every node but the one that `spec.nodeName` names.
@@ -12,8 +14,16 @@ impl Plugin for NodeName {
         "NodeName"
     }
 
+    fn reads(&self, _: &Arc<PodInfo>, _: &Snapshot) -> Reads {
+        Reads::Node
+    }
+
     fn as_filter(&self) -> Option<&dyn Filter> {
         Some(self)
+    }
+
+    fn concerns(&self, event: &ClusterEvent) -> bool {
+        !event.is_pod_added()
     }
 
     fn may_help(&self, pod: &PodInfo, event: &ClusterEvent) -> bool {

@@ -1,6 +1,8 @@
 //! NodePorts: a port of a node is taken once.
 
-use crate::scheduler::framework::{ClusterEvent, Filter, NodeFilter, Plugin, Prepared, Refusal};
+use std::sync::Arc;
+
+use crate::scheduler::framework::{ClusterEvent, Filter, NodeFilter, Plugin, Prepared, Reads, Refusal};
 use crate::scheduler::snapshot::{HostPort, NodeInfo, PodInfo, Snapshot};
 
 /// Rules out nodes where a host port that the pod wants is taken.
@@ -12,8 +14,16 @@ impl Plugin for NodePorts {
         "NodePorts"
     }
 
+    fn reads(&self, _: &Arc<PodInfo>, _: &Snapshot) -> Reads {
+        Reads::Node
+    }
+
     fn as_filter(&self) -> Option<&dyn Filter> {
         Some(self)
+    }
+
+    fn concerns(&self, event: &ClusterEvent) -> bool {
+        !event.is_pod_added()
     }
 
     fn may_help(&self, pod: &PodInfo, event: &ClusterEvent) -> bool {

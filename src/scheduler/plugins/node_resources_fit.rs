@@ -1,9 +1,10 @@
 //! NodeResourcesFit: pods go where there is room, and by default where there is most.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::scheduler::framework::{
-    ClusterEvent, Filter, MAX_SCORE, NodeFilter, NodeScore, Plugin, Prepared, Refusal, Score,
+    ClusterEvent, Filter, MAX_SCORE, NodeFilter, NodeScore, Plugin, Prepared, Reads, Refusal, Score,
 };
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Resources, Snapshot};
 
@@ -80,12 +81,20 @@ impl Plugin for NodeResourcesFit {
         "NodeResourcesFit"
     }
 
+    fn reads(&self, _: &Arc<PodInfo>, _: &Snapshot) -> Reads {
+        Reads::Node
+    }
+
     fn as_filter(&self) -> Option<&dyn Filter> {
         Some(self)
     }
 
     fn as_score(&self) -> Option<&dyn Score> {
         Some(self)
+    }
+
+    fn concerns(&self, event: &ClusterEvent) -> bool {
+        !event.is_pod_added()
     }
 
     fn may_help(&self, pod: &PodInfo, event: &ClusterEvent) -> bool {
@@ -161,6 +170,10 @@ struct Fullness<'a> {
 }
 
 impl NodeScore for Fullness<'_> {
+    fn is_absolute(&self) -> bool {
+        true
+    }
+
     fn score(&self, node: &NodeInfo) -> i64 {
         let (mut sum, mut weights) = (0, 0);
         for (name, weight) in &self.plugin.resources {

@@ -1,9 +1,11 @@
 //! NodeUnschedulable: cordoned nodes take no new pods.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Taint;
 
 use super::taint_toleration::tolerates;
-use crate::scheduler::framework::{ClusterEvent, Filter, NodeFilter, Plugin, Prepared, Refusal};
+use crate::scheduler::framework::{ClusterEvent, Filter, NodeFilter, Plugin, Prepared, Reads, Refusal};
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 
 /// Rules out nodes with `spec.unschedulable`, but for pods that tolerate the taint which says the same.
@@ -15,8 +17,16 @@ impl Plugin for NodeUnschedulable {
         "NodeUnschedulable"
     }
 
+    fn reads(&self, _: &Arc<PodInfo>, _: &Snapshot) -> Reads {
+        Reads::Node
+    }
+
     fn as_filter(&self) -> Option<&dyn Filter> {
         Some(self)
+    }
+
+    fn concerns(&self, event: &ClusterEvent) -> bool {
+        !event.is_pod_added()
     }
 
     fn may_help(&self, _: &PodInfo, event: &ClusterEvent) -> bool {

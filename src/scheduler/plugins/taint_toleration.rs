@@ -1,9 +1,11 @@
 //! TaintToleration: pods keep off nodes with taints that they do not tolerate.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
 
 use crate::scheduler::framework::{
-    ClusterEvent, Filter, NodeFilter, NodeScore, Plugin, Prepared, Refusal, Score, normalize_by_highest,
+    ClusterEvent, Filter, NodeFilter, NodeScore, Plugin, Prepared, Reads, Refusal, Score, normalize_by_highest,
 };
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 
@@ -17,12 +19,20 @@ impl Plugin for TaintToleration {
         "TaintToleration"
     }
 
+    fn reads(&self, _: &Arc<PodInfo>, _: &Snapshot) -> Reads {
+        Reads::Node
+    }
+
     fn as_filter(&self) -> Option<&dyn Filter> {
         Some(self)
     }
 
     fn as_score(&self) -> Option<&dyn Score> {
         Some(self)
+    }
+
+    fn concerns(&self, event: &ClusterEvent) -> bool {
+        !event.is_pod_added()
     }
 
     fn may_help(&self, pod: &PodInfo, event: &ClusterEvent) -> bool {

@@ -65,13 +65,26 @@ fn a_refused_pod_waits_for_what_may_help() {
 }
 
 #[test]
-fn help_that_comes_soon_waits_for_the_backoff() {
-    let mut queue = queue_of(&[("a", 0)]);
+fn a_pod_that_was_helped_backs_off_for_the_sake_of_others_alone() {
+    let mut queue = queue_of(&[("a", 9)]);
     pop(&mut queue, Duration::ZERO);
     queue.refuse("a", vec!["Picky"], Duration::ZERO, &picky);
     queue.event(&ClusterEvent::Other, Duration::from_millis(10), &picky);
-    assert_eq!(pop(&mut queue, Duration::from_millis(10)), None);
-    assert_eq!(pop(&mut queue, SECOND).as_deref(), Some("a"));
+    assert_eq!(queue.next_deadline(), Some(SECOND));
+    queue.set(TestPod::new("b").info(), 0, false, Duration::from_millis(10), &always);
+    assert_eq!(pop(&mut queue, Duration::from_millis(10)).as_deref(), Some("b"));
+    assert_eq!(pop(&mut queue, Duration::from_millis(10)).as_deref(), Some("a"));
+    assert_eq!(queue.next_deadline(), None);
+}
+
+#[test]
+fn what_happened_before_a_pod_was_decided_on_does_not_count() {
+    let mut queue = queue_of(&[("a", 0), ("b", 0)]);
+    pop(&mut queue, Duration::ZERO);
+    queue.event(&ClusterEvent::Other, Duration::ZERO, &picky);
+    pop(&mut queue, Duration::ZERO);
+    queue.refuse("b", vec!["Picky"], Duration::ZERO, &picky);
+    assert_eq!(pop(&mut queue, SECOND), None);
 }
 
 #[test]

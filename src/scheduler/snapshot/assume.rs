@@ -1,7 +1,7 @@
 //! The cluster as it will be: what the API server says, and what the scheduler has decided but not yet been
 //! told of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
@@ -11,6 +11,8 @@ use super::{NodeInfo, PodInfo, Snapshot};
 struct Placed {
     pod: Arc<PodInfo>,
     node: String,
+    /// Where it is among the pods of its node; `None` while the node is not known.
+    ticket: Option<u64>,
     /// Decided here, not yet seen from the API server.
     assumed: bool,
 }
@@ -21,10 +23,9 @@ struct Placed {
 pub struct Cache {
     snapshot: Snapshot,
     /// By UID.
-    pods: BTreeMap<String, Placed>,
-    /// UIDs by node; also of nodes that are not known (yet, or any more).
-    by_node: BTreeMap<String, BTreeSet<String>>,
-    disordered: bool,
+    pods: HashMap<String, Placed>,
+    /// UIDs of pods on nodes that are not known (yet, or any more), by node.
+    elsewhere: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for Cache {
@@ -35,11 +36,8 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// The cluster now.
-    pub fn snapshot(&mut self) -> Snapshot {
-        if std::mem::take(&mut self.disordered) {
-            self.snapshot.reorder();
-        }
+    /// The cluster now. Changes are cheap while no snapshot is held.
+    pub fn snapshot(&self) -> Snapshot {
         self.snapshot.clone()
     }
 
@@ -51,23 +49,31 @@ impl Cache {
     /// A node appeared or changed.
     pub fn set_node(&mut self, node: &Arc<Node>) {
         let name = node.metadata.name.clone().unwrap_or_default();
-        if let Some(known) = self.snapshot.node(&name) {
-            self.disordered |= known.node.metadata.labels != node.metadata.labels;
-            self.snapshot.change(&name, |info| info.set_node(Arc::clone(node)));
-            return;
+        if let Some(position) = self.snapshot.position(&name) {
+            return self.snapshot.set_node(position, Arc::clone(node));
         }
         let mut info = NodeInfo::new(Arc::clone(node));
-        for uid in self.by_node.get(&name).into_iter().flatten() {
-            info.add(Arc::clone(&self.pods[uid].pod));
+        for uid in self.elsewhere.remove(&name).into_iter().flatten() {
+            if let Some(placed) = self.pods.get_mut(&uid) {
+                placed.ticket = Some(info.add(Arc::clone(&placed.pod)));
+            }
         }
         self.snapshot.insert(Arc::new(info));
-        self.disordered = true;
     }
 
     /// A node went. Its pods are remembered until they go too.
     pub fn remove_node(&mut self, name: &str) {
+        let Some(node) = self.snapshot.node(name) else { return };
+        let uids: BTreeSet<String> = node.pods().iter().map(|pod| pod.uid().to_owned()).collect();
         self.snapshot.remove(name);
-        self.disordered = true;
+        for uid in &uids {
+            if let Some(placed) = self.pods.get_mut(uid) {
+                placed.ticket = None;
+            }
+        }
+        if !uids.is_empty() {
+            self.elsewhere.insert(name.to_owned(), uids);
+        }
     }
 
     /// The API server has `pod` on its node.
@@ -98,21 +104,34 @@ impl Cache {
     /// A pod went, or ended.
     pub fn remove_pod(&mut self, uid: &str) {
         let Some(placed) = self.pods.remove(uid) else { return };
-        if let Some(uids) = self.by_node.get_mut(&placed.node) {
+        if let Some(ticket) = placed.ticket {
+            self.snapshot.change_pods(&placed.node, true, |info| info.take(ticket));
+        } else if let Some(uids) = self.elsewhere.get_mut(&placed.node) {
             uids.remove(uid);
             if uids.is_empty() {
-                self.by_node.remove(&placed.node);
+                self.elsewhere.remove(&placed.node);
             }
         }
-        self.snapshot.change(&placed.node, |info| {
-            info.remove(uid);
-        });
     }
 
     fn place(&mut self, pod: &Arc<PodInfo>, node: &str, assumed: bool) {
+        if let Some(placed) = self.pods.get_mut(pod.uid())
+            && placed.node == node
+            && let Some(ticket) = placed.ticket
+            && placed.pod.takes_the_same(pod)
+        {
+            // As a rule this is a decision come true: nothing changes for anybody else.
+            let matters = !placed.pod.looks_the_same(pod);
+            (placed.pod, placed.assumed) = (Arc::clone(pod), assumed);
+            self.snapshot.change_pods(node, matters, |info| info.replace(ticket, pod));
+            return;
+        }
         self.remove_pod(pod.uid());
-        self.snapshot.change(node, |info| info.add(Arc::clone(pod)));
-        self.by_node.entry(node.to_owned()).or_default().insert(pod.uid().to_owned());
-        self.pods.insert(pod.uid().to_owned(), Placed { pod: Arc::clone(pod), node: node.to_owned(), assumed });
+        let ticket = self.snapshot.change_pods(node, true, |info| info.add(Arc::clone(pod)));
+        if ticket.is_none() {
+            self.elsewhere.entry(node.to_owned()).or_default().insert(pod.uid().to_owned());
+        }
+        let placed = Placed { pod: Arc::clone(pod), node: node.to_owned(), ticket, assumed };
+        self.pods.insert(pod.uid().to_owned(), placed);
     }
 }

@@ -23,6 +23,8 @@ pub struct NodeInfo {
     /// The images that it has, with their sizes in bytes.
     pub images: Arc<BTreeMap<String, i64>>,
     pods: Vec<Arc<PodInfo>>,
+    /// One for each pod, rising: by these a pod is found again among many.
+    tickets: Vec<u64>,
     /// How many of the pods have affinity of any kind, and how many have required anti-affinity.
     affine: (usize, usize),
 }
@@ -37,6 +39,7 @@ impl NodeInfo {
             ports: Vec::new(),
             images: Arc::default(),
             pods: Vec::new(),
+            tickets: Vec::new(),
             affine: (0, 0),
             node: Arc::clone(&node),
         };
@@ -90,6 +93,19 @@ impl NodeInfo {
         &self.pods
     }
 
+    /// Whether `other` differs in nothing that decisions depend on: heartbeats, say, do not count.
+    pub(super) fn is_like(&self, other: &Node) -> bool {
+        fn read(node: &Node) -> impl PartialEq + '_ {
+            let (spec, status) = (node.spec.as_ref(), node.status.as_ref());
+            (
+                (&node.metadata.labels, &node.metadata.uid),
+                spec.map(|spec| (&spec.taints, spec.unschedulable)),
+                status.map(|status| (&status.allocatable, &status.images)),
+            )
+        }
+        read(&self.node) == read(other)
+    }
+
     /// Whether any of its pods has affinity or anti-affinity.
     pub fn has_affinity(&self) -> bool {
         self.affine.0 > 0
@@ -100,20 +116,39 @@ impl NodeInfo {
         self.affine.1 > 0
     }
 
-    /// Puts a pod on it.
-    pub fn add(&mut self, pod: Arc<PodInfo>) {
+    /// Puts a pod on it. The ticket finds the pod again, for as long as it is there.
+    pub fn add(&mut self, pod: Arc<PodInfo>) -> u64 {
         self.requested.add(&pod.requests);
         self.estimate.add(&pod.estimate);
         self.ports.extend(pod.ports.iter().cloned());
         self.affine.0 += usize::from(pod.has_affinity());
         self.affine.1 += usize::from(!pod.anti_affinity.is_empty());
         self.pods.push(pod);
+        let ticket = self.tickets.last().map_or(0, |last| last + 1);
+        self.tickets.push(ticket);
+        ticket
+    }
+
+    /// Another version of a pod in place of the one with that ticket, which asks for the same.
+    pub(super) fn replace(&mut self, ticket: u64, pod: &Arc<PodInfo>) {
+        if let Ok(position) = self.tickets.binary_search(&ticket) {
+            self.pods[position] = Arc::clone(pod);
+        }
+    }
+
+    /// Takes the pod with that ticket off it.
+    pub(super) fn take(&mut self, ticket: u64) -> Option<Arc<PodInfo>> {
+        self.tickets.binary_search(&ticket).ok().map(|position| self.remove_at(position))
     }
 
     /// Takes the pod of that UID off it.
     pub fn remove(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
-        let position = self.pods.iter().position(|pod| pod.uid() == uid)?;
+        self.pods.iter().position(|pod| pod.uid() == uid).map(|position| self.remove_at(position))
+    }
+
+    fn remove_at(&mut self, position: usize) -> Arc<PodInfo> {
         let pod = self.pods.remove(position);
+        self.tickets.remove(position);
         self.requested.subtract(&pod.requests);
         self.estimate.subtract(&pod.estimate);
         for port in &pod.ports {
@@ -123,6 +158,6 @@ impl NodeInfo {
         }
         self.affine.0 -= usize::from(pod.has_affinity());
         self.affine.1 -= usize::from(!pod.anti_affinity.is_empty());
-        Some(pod)
+        pod
     }
 }

@@ -56,6 +56,32 @@ pub struct PodInfo {
     pub anti_affinity: Vec<Term>,
     /// Terms that should hold (positive weight) or should not (negative).
     pub preferences: Vec<(i64, Term)>,
+    /// A number that all pods of its class share, and others hardly do.
+    class: u64,
+}
+
+/// FNV-1a over what tells classes of pods apart most often.
+fn class_of(pod: &Pod) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |text: &str| {
+        for byte in text.bytes().chain([0xff]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    add(pod.metadata.namespace.as_deref().unwrap_or_default());
+    pod.metadata.labels.iter().flatten().for_each(|(key, value)| {
+        add(key);
+        add(value);
+    });
+    for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
+        add(container.image.as_deref().unwrap_or_default());
+        let requests = container.resources.iter().filter_map(|resources| resources.requests.as_ref()).flatten();
+        requests.for_each(|(name, amount)| {
+            add(name);
+            add(&amount.0);
+        });
+    }
+    hash
 }
 
 impl HostPort {
@@ -122,6 +148,7 @@ impl PodInfo {
             affinity: terms(toward.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),
             anti_affinity: terms(away.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),
             preferences,
+            class: class_of(&pod),
             key,
             pod,
         }
@@ -161,6 +188,59 @@ impl PodInfo {
     pub fn nominated_node(&self) -> Option<&str> {
         let status = self.pod.status.as_ref()?;
         status.nominated_node_name.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// The UID of the controller that it belongs to.
+    pub fn controller(&self) -> Option<&str> {
+        let owners = self.pod.metadata.owner_references.iter().flatten();
+        owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
+    }
+
+    /// When it was started.
+    pub fn start_time(&self) -> Option<jiff::Timestamp> {
+        Some(self.pod.status.as_ref()?.start_time.as_ref()?.0)
+    }
+
+    /// Whether `other`, another version of it, takes the same of its node.
+    pub(super) fn takes_the_same(&self, other: &Self) -> bool {
+        (&self.requests, &self.estimate, &self.ports) == (&other.requests, &other.estimate, &other.ports)
+            && self.affinity == other.affinity
+            && self.anti_affinity == other.anti_affinity
+            && self.preferences == other.preferences
+    }
+
+    /// Whether `other`, another version of it, is the same to other pods.
+    pub(super) fn looks_the_same(&self, other: &Self) -> bool {
+        self.labels() == other.labels()
+            && self.is_terminating() == other.is_terminating()
+            && self.priority() == other.priority()
+            && self.start_time() == other.start_time()
+    }
+
+    /// Whether no plugin that says what it reads ([`Reads`](crate::scheduler::framework::Reads)) can tell it from
+    /// `other`: they are of one namespace and one controller, and have the same labels, requests, ports, images,
+    /// priority and rules about where they go.
+    pub fn is_of_the_class_of(&self, other: &Self) -> bool {
+        fn rules(spec: &PodSpec) -> impl PartialEq + '_ {
+            (
+                (&spec.node_selector, &spec.affinity, &spec.tolerations, &spec.topology_spread_constraints),
+                (&spec.priority, &spec.preemption_policy, &spec.node_name),
+            )
+        }
+        fn images(spec: &PodSpec) -> impl Iterator<Item = Option<&String>> {
+            let init = spec.init_containers.iter().flatten();
+            init.chain(&spec.containers).map(|container| container.image.as_ref())
+        }
+        let same_spec = || match (self.spec(), other.spec()) {
+            (Some(one), Some(other)) => rules(one) == rules(other) && images(one).eq(images(other)),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        self.class == other.class
+            && self.key.namespace == other.key.namespace
+            && self.labels() == other.labels()
+            && self.controller() == other.controller()
+            && (&self.requests, &self.estimate, &self.ports) == (&other.requests, &other.estimate, &other.ports)
+            && same_spec()
     }
 
     /// Whether it has affinity or anti-affinity to other pods, of any strength.

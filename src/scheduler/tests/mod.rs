@@ -1,3 +1,4 @@
+mod classes;
 mod messages;
 mod placing;
 mod preemption;

@@ -1,20 +1,26 @@
 //! PodTopologySpread: pods of one kind spread over zones and nodes.
 
+mod census;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
+use self::census::Census;
 use super::node_affinity::Required;
 use super::taint_toleration::has_untolerated;
 use crate::api::rules::label::selector_matches;
 use crate::scheduler::framework::{
-    ClusterEvent, Filter, MAX_SCORE, NodeFilter, NodeScore, Plugin, Prepared, Refusal, Score,
+    ClusterEvent, Filter, MAX_SCORE, NodeFilter, NodeScore, Plugin, Prepared, Reads, Refusal, Score,
 };
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
+const BROKEN: &str = "node(s) didn't match pod topology spread constraints";
+const NO_LABEL: &str = "node(s) didn't match pod topology spread constraints (missing required label)";
 
 /// Rules out nodes where a constraint `DoNotSchedule` would be broken; prefers those that a constraint
 /// `ScheduleAnyway` does. Pods without constraints are spread by zone and node with the others of their service or
@@ -37,7 +43,7 @@ impl PodTopologySpread {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Constraint {
     max_skew: i64,
     key: String,
@@ -103,6 +109,10 @@ fn has_all_keys(node: &NodeInfo, constraints: &[Constraint]) -> bool {
 impl Plugin for PodTopologySpread {
     fn name(&self) -> &'static str {
         "PodTopologySpread"
+    }
+
+    fn reads(&self, pod: &Arc<PodInfo>, cluster: &Snapshot) -> Reads {
+        Reads::Counts(Box::new(Census::of(self, pod, cluster)))
     }
 
     fn as_filter(&self) -> Option<&dyn Filter> {
@@ -187,10 +197,9 @@ impl Skew<'_> {
 
 impl<'a> NodeFilter<'a> for Skew<'a> {
     fn check(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        const BROKEN: &str = "node(s) didn't match pod topology spread constraints";
         for (constraint, domains) in self.constraints.iter().zip(&self.domains) {
             let Some(value) = node.label(&constraint.key) else {
-                return Err(Refusal::unresolvable(format!("{BROKEN} (missing required label)")));
+                return Err(Refusal::unresolvable(NO_LABEL));
             };
             let lowest = if domains.counts.len() < constraint.min_domains { 0 } else { domains.lowest };
             let here = domains.counts.get(value).copied().unwrap_or_default();
@@ -236,7 +245,6 @@ impl PodTopologySpread {
 }
 
 impl Score for PodTopologySpread {
-    #[allow(clippy::cast_precision_loss, reason = "numbers of domains")]
     fn prepare<'a>(
         &'a self,
         pod: &'a PodInfo,
@@ -261,7 +269,7 @@ impl Score for PodTopologySpread {
                 }
             }
             let domains = if constraint.key == HOSTNAME { scored.len() } else { counts.len() };
-            Spread { constraint: constraint.clone(), counts, weight: ((domains + 2) as f64).ln() }
+            Spread { constraint: constraint.clone(), counts, domains }
         });
         Some(Box::new(Spreads { pod, spreads: spreads.collect(), all_keys }))
     }
@@ -271,8 +279,29 @@ impl Score for PodTopologySpread {
 struct Spread {
     constraint: Constraint,
     counts: BTreeMap<String, i64>,
-    /// So that few domains with many pods count no more than many with few.
-    weight: f64,
+    domains: usize,
+}
+
+/// The score (less is better) of a node from its constraints: the pods in its domain, the number of domains, and the
+/// skew that is allowed. Few domains with many pods count no more than many with few.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "numbers of pods and domains")]
+fn weighted(constraints: impl Iterator<Item = (i64, usize, i64)>) -> i64 {
+    let scores =
+        constraints.map(|(pods, domains, max_skew)| pods as f64 * ((domains + 2) as f64).ln() + (max_skew - 1) as f64);
+    scores.sum::<f64>().round() as i64
+}
+
+/// Turns scores of which less is better into scores from 0 to [`MAX_SCORE`]; those that are not kept become 0.
+fn evened(scores: &mut [i64], kept: &[bool]) {
+    let all = || scores.iter().zip(kept).filter(|(_, kept)| **kept).map(|(score, _)| *score);
+    let (lowest, highest) = (all().min().unwrap_or_default(), all().max().unwrap_or_default());
+    for (score, kept) in scores.iter_mut().zip(kept) {
+        *score = match highest {
+            _ if !kept => 0,
+            0 => MAX_SCORE,
+            highest => MAX_SCORE * (highest + lowest - *score) / highest,
+        };
+    }
 }
 
 struct Spreads<'a> {
@@ -288,37 +317,19 @@ impl Spreads<'_> {
 }
 
 impl NodeScore for Spreads<'_> {
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "numbers of pods")]
     fn score(&self, node: &NodeInfo) -> i64 {
         if self.ignores(node) {
             return 0;
         }
-        let score: f64 = self
-            .spreads
-            .iter()
-            .filter_map(|spread| {
-                let value = node.label(&spread.constraint.key)?;
-                let count = match spread.counts.get(value) {
-                    Some(count) => *count,
-                    None => spread.constraint.count_on(node, self.pod),
-                };
-                Some(count as f64 * spread.weight + (spread.constraint.max_skew - 1) as f64)
-            })
-            .sum();
-        score.round() as i64
+        weighted(self.spreads.iter().filter_map(|Spread { constraint, counts, domains }| {
+            let value = node.label(&constraint.key)?;
+            let pods = counts.get(value).copied().unwrap_or_else(|| constraint.count_on(node, self.pod));
+            Some((pods, *domains, constraint.max_skew))
+        }))
     }
 
     fn normalize(&self, nodes: &[&NodeInfo], scores: &mut [i64]) {
-        let kept = || nodes.iter().zip(scores.iter()).filter(|(node, _)| !self.ignores(node)).map(|(_, score)| *score);
-        let (lowest, highest) = (kept().min().unwrap_or_default(), kept().max().unwrap_or_default());
-        for (node, score) in nodes.iter().zip(scores) {
-            *score = if self.ignores(node) {
-                0
-            } else if highest == 0 {
-                MAX_SCORE
-            } else {
-                MAX_SCORE * (highest + lowest - *score) / highest
-            };
-        }
+        let kept: Vec<bool> = nodes.iter().map(|node| !self.ignores(node)).collect();
+        evened(scores, &kept);
     }
 }

@@ -1,11 +1,19 @@
 //! InterPodAffinity: pods near to, or away from, other pods.
 
-use std::collections::BTreeMap;
+mod neighbours;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::neighbours::Neighbours;
 use crate::scheduler::framework::{
-    ClusterEvent, Filter, MAX_SCORE, NodeFilter, NodeScore, Plugin, Prepared, Refusal, Score,
+    ClusterEvent, Filter, MAX_SCORE, NodeFilter, NodeScore, Plugin, Prepared, Reads, Refusal, Score,
 };
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot, Term};
+
+const NOT_NEAR: &str = "node(s) didn't match pod affinity rules";
+const NOT_AWAY: &str = "node(s) didn't match pod anti-affinity rules";
+const UNWELCOME: &str = "node(s) didn't satisfy existing pods anti-affinity rules";
 
 /// Rules out nodes that a required affinity or anti-affinity between pods forbids; prefers by the preferred ones.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +54,13 @@ impl Plugin for InterPodAffinity {
         "InterPodAffinity"
     }
 
+    fn reads(&self, pod: &Arc<PodInfo>, cluster: &Snapshot) -> Reads {
+        if pod.has_affinity() || cluster.has_affinity() {
+            return Reads::Counts(Box::new(Neighbours::of(pod, cluster, self.hard_weight)));
+        }
+        Reads::Node
+    }
+
     fn as_filter(&self) -> Option<&dyn Filter> {
         Some(self)
     }
@@ -80,6 +95,9 @@ impl Filter for InterPodAffinity {
             goes_first: pod.affinity.iter().all(|term| term.matches(pod, &cluster.namespaces)),
         };
         let own = !(pod.affinity.is_empty() && pod.anti_affinity.is_empty());
+        if !own && !cluster.has_anti_affinity() {
+            return Prepared::Pass;
+        }
         for node in cluster.nodes().iter().filter(|node| own || node.has_anti_affinity()) {
             node.pods().iter().for_each(|other| rules.count(other, node, 1));
         }
@@ -129,14 +147,14 @@ impl Rules<'_> {
 impl<'a> NodeFilter<'a> for Rules<'a> {
     fn check(&self, node: &NodeInfo) -> Result<(), Refusal> {
         if !self.is_near(node) {
-            return Err(Refusal::unresolvable("node(s) didn't match pod affinity rules"));
+            return Err(Refusal::unresolvable(NOT_NEAR));
         }
         if self.pod.anti_affinity.iter().any(|term| in_domain(&self.away, &term.topology_key, node) > 0) {
-            return Err(Refusal::new("node(s) didn't match pod anti-affinity rules"));
+            return Err(Refusal::new(NOT_AWAY));
         }
         let here = |key: &str, value: &str| node.label(key) == Some(value);
         if self.unwelcome.iter().any(|((key, value), count)| *count > 0 && here(key, value)) {
-            return Err(Refusal::new("node(s) didn't satisfy existing pods anti-affinity rules"));
+            return Err(Refusal::new(UNWELCOME));
         }
         Ok(())
     }
@@ -175,6 +193,9 @@ impl Score for InterPodAffinity {
     ) -> Option<Box<dyn NodeScore + 'a>> {
         let mut worth = Worth(BTreeMap::new());
         let own = !pod.preferences.is_empty();
+        if !own && !cluster.has_affinity() {
+            return None;
+        }
         for node in cluster.nodes().iter().filter(|node| own || node.has_affinity()) {
             for other in node.pods().iter().filter(|other| own || other.has_affinity()) {
                 for (weight, term) in pod.preferences.iter().filter(|(_, t)| t.matches(other, &cluster.namespaces)) {
@@ -196,13 +217,17 @@ impl NodeScore for Worth {
         self.0.iter().filter_map(|(key, values)| values.get(node.label(key)?)).sum()
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a score from 0 to 100")]
     fn normalize(&self, _: &[&NodeInfo], scores: &mut [i64]) {
-        let highest = scores.iter().copied().max().unwrap_or_default();
-        let lowest = scores.iter().copied().min().unwrap_or_default();
-        for score in scores {
-            let share = if highest > lowest { (*score - lowest) as f64 / (highest - lowest) as f64 } else { 0.0 };
-            *score = (MAX_SCORE as f64 * share) as i64;
-        }
+        between_lowest_and_highest(scores);
+    }
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a score from 0 to 100")]
+fn between_lowest_and_highest(scores: &mut [i64]) {
+    let highest = scores.iter().copied().max().unwrap_or_default();
+    let lowest = scores.iter().copied().min().unwrap_or_default();
+    for score in scores {
+        let share = if highest > lowest { (*score - lowest) as f64 / (highest - lowest) as f64 } else { 0.0 };
+        *score = (MAX_SCORE as f64 * share) as i64;
     }
 }

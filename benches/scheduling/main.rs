@@ -1,0 +1,220 @@
+//! How many pods per second go from created to bound, whole path in process: API server, store, scheduler with all
+//! default plugins, watchers. No node agents and no controllers.
+//!
+//! `cargo bench --bench scheduling -- [--workload NAME] [--nodes N] [--pods N] [--before N] [--threads N]`; without
+//! options each workload once, in the size that it is known by. One JSON object a line.
+
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+#![allow(missing_docs, reason = "a program")]
+
+mod workload;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use orchestrion::client::{Client, Informer};
+use orchestrion::clock::Clock;
+use orchestrion::random::Random;
+use orchestrion::scheduler::{self, Config};
+use orchestrion::server::Server;
+use orchestrion::store::MemoryStore;
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use self::workload::{MEASURED, Workload};
+
+/// A run that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    use lexopt::prelude::*;
+    let (mut name, mut nodes, mut pods, mut before) = (None, None, None, None);
+    let mut threads = std::thread::available_parallelism()?.get();
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("workload") => name = Some(arguments.value()?.string()?),
+            Long("nodes") => nodes = Some(arguments.value()?.parse()?),
+            Long("pods") => pods = Some(arguments.value()?.parse()?),
+            Long("before") => before = Some(arguments.value()?.parse()?),
+            Long("threads") => threads = arguments.value()?.parse()?,
+            Long("bench") => {}
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let known = workload::all();
+    if let Some(name) = name.as_deref().filter(|name| known.iter().all(|workload| workload.name != *name)) {
+        let names: Vec<_> = known.iter().map(|workload| workload.name).collect();
+        return Err(format!("no workload is called {name}; there are {}", names.join(", ")).into());
+    }
+    for mut workload in known {
+        if name.as_deref().is_some_and(|name| name != workload.name) {
+            continue;
+        }
+        workload.nodes = nodes.unwrap_or(workload.nodes);
+        workload.pods = pods.unwrap_or(workload.pods);
+        workload.before = before.unwrap_or(workload.before);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+        let took = runtime.block_on(run(&workload))?;
+        runtime.shutdown_background();
+        let report = |of: &str, value: f64, unit: &str| {
+            let Workload { name, nodes, before, pods, .. } = &workload;
+            println!(
+                r#"{{"name":"scheduling/{name}{of}","nodes":{nodes},"before":{before},"pods":{pods},"value":{value:.1},"unit":"{unit}"}}"#
+            );
+        };
+        report("", workload.pods as f64 / took.wall.as_secs_f64(), "pods/s");
+        // The steadier figure on a machine that does other things, too.
+        report("/cpu", took.cpu.as_secs_f64() * 1e6 / workload.pods as f64, "us/pod");
+    }
+    Ok(())
+}
+
+/// What the measured part took: time, and processor time of the whole process.
+struct Took {
+    wall: Duration,
+    cpu: Duration,
+}
+
+/// The processor time that this process has used.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the command's name, user and system time are the 12th and 13th field, in hundredths of a second.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    Duration::from_millis(fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10)
+}
+
+async fn run(workload: &Workload) -> Result<Took, Box<dyn Error>> {
+    let (clock, random) = (Clock::system(), Random::seeded(1));
+    let server = Server::builder(Arc::new(MemoryStore::default())).clock(clock).random(random.fork("apiserver"));
+    let client = Client::new(Arc::new(server.start().await?), clock, random);
+    furnish(&client, workload).await?;
+    let cancel = CancellationToken::new();
+    let scheduling = tokio::spawn(scheduler::run(client.clone(), Config::default(), cancel.clone()));
+
+    // What is there before.
+    let settled = Settled::follow(&client, |pod| is_bound(pod) || is_refused(pod));
+    let existing = workload.existing();
+    let waited_for = if workload.name == "gated" { 0 } else { existing.len() };
+    for pod in existing {
+        client.api::<Pod>(pod.metadata.namespace.as_deref().unwrap_or_default()).create(pod).await?;
+    }
+    settled.reach(waited_for).await?;
+    drop(settled);
+    // Let what follows from the decisions come to rest: events, above all.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    let churn = (workload.name == "churn").then(|| tokio::spawn(churn(client.clone())));
+    let bound = Settled::follow(&client, |pod| is_bound(pod) && pod.metadata.namespace.as_deref() == Some(MEASURED));
+    bound.informer.synced().await;
+    let pods = workload.measured();
+    let (start, before) = (Instant::now(), cpu());
+    let api = client.api::<Pod>(MEASURED);
+    let count = pods.len();
+    for pod in pods {
+        api.create(pod).await?;
+    }
+    bound.reach(count).await?;
+    let took = Took { wall: start.elapsed(), cpu: cpu() - before };
+    if let Some(churn) = churn {
+        churn.abort();
+    }
+    cancel.cancel();
+    scheduling.await?;
+    Ok(took)
+}
+
+/// Namespaces with their accounts, a priority, and the nodes.
+async fn furnish(client: &Client, workload: &Workload) -> Result<(), Box<dyn Error>> {
+    for name in workload.namespaces() {
+        let namespace: Namespace =
+            serde_json::from_value(json!({"metadata": {"name": name, "labels": {"team": "devops"}}}))?;
+        client.all().create(namespace).await?;
+        let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "default"}}))?;
+        client.api(&name).create(account).await?;
+    }
+    let high: PriorityClass = serde_json::from_value(json!({"metadata": {"name": "high"}, "value": 10}))?;
+    client.all().create(high).await?;
+    for node in workload.nodes() {
+        add_node(client, node).await?;
+    }
+    Ok(())
+}
+
+async fn add_node(client: &Client, node: Node) -> Result<(), Box<dyn Error>> {
+    let nodes = client.all::<Node>();
+    let (name, status) = (node.metadata.name.clone().unwrap_or_default(), node.status.clone());
+    nodes.create(node).await?;
+    nodes.modify_status(&name, |node| node.status.clone_from(&status)).await?;
+    // As the node lifecycle controller does for nodes that are ready.
+    nodes.modify(&name, |node| node.spec.get_or_insert_default().taints = None).await?;
+    Ok(())
+}
+
+/// A node, a pod that fits nowhere and a service come and go.
+async fn churn(client: Client) {
+    for round in 0.. {
+        let (node, pod, service) = (format!("churn-{round}"), format!("churn-{round}"), format!("churn-{round}"));
+        let created = async {
+            add_node(&client, workload::node(&node, None, "110")).await?;
+            let mut large = workload::pod("large", false);
+            large.metadata.name = Some(pod.clone());
+            client.api::<Pod>(workload::BEFORE).create(large).await?;
+            let spec = json!({"selector": {"app": "churn"}, "ports": [{"port": 80}]});
+            let made: Service = serde_json::from_value(json!({"metadata": {"name": service}, "spec": spec}))?;
+            client.api::<Service>(workload::BEFORE).create(made).await?;
+            Ok::<(), Box<dyn Error>>(())
+        };
+        created.await.expect("what churns can be created");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let _ = client.all::<Node>().delete(&node).await;
+        let _ = client.api::<Pod>(workload::BEFORE).delete(&pod).await;
+        let _ = client.api::<Service>(workload::BEFORE).delete(&service).await;
+    }
+}
+
+fn is_bound(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())
+}
+
+fn is_refused(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
+}
+
+/// Counts the pods that have come to satisfy a condition, as a watcher is told of them.
+struct Settled {
+    informer: Informer<Pod>,
+    count: Arc<(AtomicUsize, Notify)>,
+}
+
+impl Settled {
+    fn follow(client: &Client, condition: impl Fn(&Pod) -> bool + Send + Sync + 'static) -> Self {
+        let informer = Informer::start(client.all::<Pod>());
+        let count = Arc::new((AtomicUsize::new(0), Notify::new()));
+        let counting = Arc::clone(&count);
+        informer.on_change(move |change| {
+            let holds = |pod: &Option<Arc<Pod>>| pod.as_deref().is_some_and(&condition);
+            if holds(&change.new) && !holds(&change.old) {
+                counting.0.fetch_add(1, Ordering::Relaxed);
+                counting.1.notify_one();
+            }
+        });
+        Self { informer, count }
+    }
+
+    async fn reach(&self, wanted: usize) -> Result<(), Box<dyn Error>> {
+        let reached = async {
+            while self.count.0.load(Ordering::Relaxed) < wanted {
+                self.count.1.notified().await;
+            }
+        };
+        let late = |_| format!("only {} of {wanted} pods", self.count.0.load(Ordering::Relaxed));
+        Ok(tokio::time::timeout(PATIENCE, reached).await.map_err(late)?)
+    }
+}
