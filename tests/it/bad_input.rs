@@ -256,7 +256,7 @@ async fn each_mistake_gets_upstreams_code_and_a_message_that_names_it() {
             "",
             410,
             "Expired",
-            &["too old resource version"],
+            &["The resourceVersion for the provided list is too old."],
         ),
         ("DELETE", &format!("{PODS}/nothere"), JSON, "", 404, "NotFound", &["pods \"nothere\" not found"]),
         (
