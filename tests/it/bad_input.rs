@@ -266,7 +266,7 @@ async fn each_mistake_gets_upstreams_code_and_a_message_that_names_it() {
             r#"{"preconditions":{"uid":"x"}}"#,
             409,
             "Conflict",
-            &["UID in precondition: x"],
+            &["the UID in the precondition (x) does not match the UID in record"],
         ),
     ] {
         let (got, text) = send(&listening, &request(method, path, media, body), false).await;
