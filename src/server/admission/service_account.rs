@@ -42,7 +42,7 @@ impl ServiceAccounts {
     /// The account under `key`, when it comes where it is one that comes by itself.
     async fn find(&self, key: &Key) -> Result<Option<Object>, StoreError> {
         let found = self.store.get(key).await?;
-        if found.is_some() || !self.strict || &*key.name != DEFAULT {
+        if found.is_some() || !self.strict || key.name() != DEFAULT {
             return Ok(found);
         }
         // What comes between this look and the watch is in neither without the revision.
@@ -50,7 +50,7 @@ impl ServiceAccounts {
         if let Some(found) = self.store.get(key).await? {
             return Ok(Some(found));
         }
-        let scope = Scope::namespace(self.accounts.clone(), &key.namespace);
+        let scope = Scope::namespace(self.accounts.clone(), key.namespace());
         let mut changes = self.store.watch(&scope, revision).await?;
         let comes = async {
             while let Some(event) = changes.next().await {
