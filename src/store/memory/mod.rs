@@ -272,23 +272,28 @@ impl Inner {
 
     fn commit(&self, action: Write) -> Result<Object, StoreError> {
         let channels = lock(&self.writer);
-        let before = self.snapshot();
-        let revision = before.revision().next();
-        let (key, change) = change(&before, action, revision)?;
-        let object = change.object.clone();
-        let change = Arc::new(change);
-
-        let mut after = Snapshot::clone(&before);
-        after.put(&key, (!change.deleted).then(|| object.clone()));
-        after.set_revision(revision);
+        let (key, change, many) = {
+            let now = read(&self.current);
+            let (key, change) = change(&now, action, now.revision().next())?;
+            let many = now.len(&key.resource) > self.hot;
+            (key, Arc::new(change), many)
+        };
+        let (object, revision) = (change.object.clone(), change.revision);
         // The history's lock is held until the snapshot is there: who learns of a change can read it, and who has the
         // snapshot finds its change.
         let mut history = write(&self.history);
         history.push(Arc::clone(&change));
-        if let Some((object, cold)) = history.cool(RECENT, after.len(&key.resource) > self.hot) {
-            after.cool(&object, cold);
+        let cooled = history.cool(RECENT, many);
+        {
+            // A snapshot that somebody reads stays as it is: what changes is copied.
+            let mut current = write(&self.current);
+            let after = Arc::make_mut(&mut current);
+            after.put(&key, (!change.deleted).then(|| object.clone()));
+            if let Some((object, cold)) = cooled {
+                after.cool(&object, cold);
+            }
+            after.set_revision(revision);
         }
-        *write(&self.current) = Arc::new(after);
         let floor = history.floor();
         drop(history);
         lock(&self.views).forget(floor);
