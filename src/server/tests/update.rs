@@ -225,3 +225,47 @@ async fn some_namespaces_never_go() {
         );
     }
 }
+
+/// A patch of the metadata alone takes a shorter way than one that also names the kind.
+#[tokio::test(start_paused = true)]
+async fn both_ways_of_a_merge_patch_lead_to_the_same() {
+    let fixture = Fixture::start().await;
+    let first = json!({"labels": {"a": "1", "b": "2"}, "annotations": {"x": "y"}, "finalizers": ["example.com/f"]});
+    for patch in [
+        first,
+        json!({"labels": {"a": null, "c": "3"}, "annotations": null}),
+        json!({"labels": {"a": 1}}),
+        json!({"labels": "none"}),
+        json!({"labels": {"a": "not a label!"}}),
+        json!({"name": "other"}),
+        json!({"foo": "bar"}),
+    ] {
+        let mut answers = Vec::new();
+        for name in ["short", "long"] {
+            let (target, kind) = (fixture.one::<Pod>("default", name), (name == "long").then_some("Pod"));
+            if fixture.get::<Pod>("default", name).await.is_err() {
+                fixture.pod(name).await;
+            }
+            fixture.call.take_warnings();
+            let mut whole = json!({"metadata": patch});
+            if let Some(kind) = kind {
+                whole["kind"] = json!(kind);
+            }
+            let answer = fixture.merge(&target, whole).await.map(|object| {
+                let mut meta = serde_json::to_value(object.meta()).unwrap();
+                for field in ["name", "uid", "resourceVersion"] {
+                    meta[field] = Value::Null;
+                }
+                (meta, value(&object)["spec"].clone(), value(&object)["status"].clone())
+            });
+            let answer = answer.map_err(|error| {
+                let hidden = ["short|long", r"resourceVersion\W+\d+", "[0-9a-f]{8}-[-0-9a-f]{27}"];
+                hidden.iter().fold(error.to_string(), |text, what| {
+                    regex::Regex::new(what).unwrap().replace_all(&text, "").into_owned()
+                })
+            });
+            answers.push((answer, fixture.call.take_warnings()));
+        }
+        assert_eq!(answers[0], answers[1], "{patch}");
+    }
+}

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::api::decode::Document;
 use crate::api::field::Path;
@@ -55,6 +57,9 @@ pub(in crate::server) fn patched(
     validation: FieldValidation,
     call: &Call,
 ) -> Result<Draft, ApiError> {
+    if let Some(draft) = with_other_metadata(kind, current, patch, validation, call) {
+        return Ok(draft);
+    }
     // A merge patch needs no values of its own: it joins two documents that are there. The other forms do.
     let value;
     let document = match patch {
@@ -77,6 +82,35 @@ pub(in crate::server) fn patched(
     }
     let decoded = kind.strategy().read(&document).and_then(|decoded| decoded.accept(validation, call));
     Ok(Draft::of(Arc::clone(kind), decoded.map_err(|error| refuse(error.to_string()))?))
+}
+
+/// What a merge patch of the metadata alone (labels, annotations, finalizers: most patches) makes of an object, whose
+/// content then need not be made anew. `None` where it is another patch, and where the outcome is no good: why, whoever
+/// looks at the whole can tell.
+fn with_other_metadata(
+    kind: &Arc<Kind>,
+    current: &Object,
+    patch: &Patch,
+    validation: FieldValidation,
+    call: &Call,
+) -> Option<Draft> {
+    #[derive(Deserialize)]
+    struct Header {
+        metadata: ObjectMeta,
+    }
+    let Patch::Merge(changes) = patch else { return None };
+    let fields = changes.as_object()?;
+    let known = Arc::ptr_eq(current.kind(), kind);
+    if !known || fields.len() != 1 || !fields.get("metadata")?.is_object() {
+        return None;
+    }
+    let own = serde_json::to_value(current.meta()).map(|meta| json!({ "metadata": meta })).ok()?;
+    let mut document = Document::of(&own);
+    document.merge(changes);
+    let decoded = document.decode::<Header>().ok()?.accept(validation, call).ok()?;
+    let mut draft = current.draft();
+    *draft.meta_mut() = decoded.metadata;
+    Some(draft)
 }
 
 /// The patch made something that is no object of the kind.

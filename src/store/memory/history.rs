@@ -36,16 +36,20 @@ impl History {
         self.changes.push_back(change);
     }
 
-    /// Lets go of the typed forms of the change so many before the newest. Tells the object that it wrote, and what
-    /// stands for that now.
-    pub(super) fn cool(&mut self, behind: usize, print: bool) -> Option<(Object, Object)> {
+    /// Lets go of typed forms of the change so many before the newest: of the version that it replaced, and as `cooled`
+    /// says of the one that it wrote. Tells the latter, and what stands for it now.
+    pub(super) fn cool(
+        &mut self,
+        behind: usize,
+        cooled: impl FnOnce(&Object) -> Option<Object>,
+    ) -> Option<(Object, Object)> {
         let change = self.changes.len().checked_sub(behind + 1).and_then(|at| self.changes.get_mut(at))?;
         let Change { revision, object, previous, deleted } = &**change;
         let before = previous.as_ref().and_then(|previous| previous.cooled(false));
         let cold = match (deleted, &before) {
             (true, Some(before)) => Some(before.at(*revision)),
             (true, None) => None,
-            (false, _) => object.cooled(print),
+            (false, _) => cooled(object),
         };
         if before.is_none() && cold.is_none() {
             return None;

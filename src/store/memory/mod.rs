@@ -67,7 +67,7 @@ impl Default for MemoryStoreBuilder {
             indexes: vec![Index::pods_by_node()],
             history: 10_000,
             queue: 1_000,
-            hot: 20_000,
+            hot: 5_000,
             progress: Some(Duration::from_secs(60)),
         }
     }
@@ -93,9 +93,10 @@ impl MemoryStoreBuilder {
         self
     }
 
-    /// How many objects of a resource keep their typed form although nobody else holds it (20 000). The typed form takes
-    /// four times the memory of the JSON. That of an object whose JSON has been asked for is given up in any case, a few
-    /// hundred writes later; beyond this number, the JSON is made for it.
+    /// How many objects of a resource all keep their typed form (5 000), which takes four times the memory of their JSON.
+    /// With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form a few
+    /// hundred writes later; with four times more, the JSON is made for it. Reading a typed form that was given up costs
+    /// decoding the JSON.
     pub fn hot(mut self, objects: usize) -> Self {
         self.hot = objects;
         self
@@ -154,10 +155,13 @@ struct Inner {
     /// Up to here, every change is in the channels of its watchers.
     dispatched: AtomicU64,
     indexes: Vec<Index>,
-    /// How many objects of a resource keep their typed form in any case.
+    /// How many objects of a resource all keep their typed form.
     hot: usize,
     progress: Option<Duration>,
 }
+
+/// With so many times more objects than may be hot, what was never printed is printed to be cooled.
+const PRINTED: usize = 4;
 
 /// How many writes later an object may lose its typed form.
 const RECENT: usize = 500;
@@ -272,23 +276,29 @@ impl Inner {
 
     fn commit(&self, action: Write) -> Result<Object, StoreError> {
         let channels = lock(&self.writer);
-        let before = self.snapshot();
-        let revision = before.revision().next();
-        let (key, change) = change(&before, action, revision)?;
-        let object = change.object.clone();
-        let change = Arc::new(change);
-
-        let mut after = Snapshot::clone(&before);
-        after.put(&key, (!change.deleted).then(|| object.clone()));
-        after.set_revision(revision);
+        let (key, change, count) = {
+            let now = read(&self.current);
+            let (key, change) = change(&now, action, now.revision().next())?;
+            let count = now.len(&key.resource);
+            (key, Arc::new(change), count)
+        };
+        let (object, revision) = (change.object.clone(), change.revision);
         // The history's lock is held until the snapshot is there: who learns of a change can read it, and who has the
         // snapshot finds its change.
         let mut history = write(&self.history);
         history.push(Arc::clone(&change));
-        if let Some((object, cold)) = history.cool(RECENT, after.len(&key.resource) > self.hot) {
-            after.cool(&object, cold);
+        let cool = |object: &Object| (count > self.hot).then(|| object.cooled(count > PRINTED * self.hot)).flatten();
+        let cooled = history.cool(RECENT, cool);
+        {
+            // A snapshot that somebody reads stays as it is: what changes is copied.
+            let mut current = write(&self.current);
+            let after = Arc::make_mut(&mut current);
+            after.put(&key, (!change.deleted).then(|| object.clone()));
+            if let Some((object, cold)) = cooled {
+                after.cool(&object, cold);
+            }
+            after.set_revision(revision);
         }
-        *write(&self.current) = Arc::new(after);
         let floor = history.floor();
         drop(history);
         lock(&self.views).forget(floor);

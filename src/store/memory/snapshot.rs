@@ -146,18 +146,20 @@ impl Table {
 
 impl Entries {
     fn insert(&mut self, value: &str, place: &Arc<str>, object: Object) {
-        let mut objects = self.by_value.get(value).cloned().unwrap_or_default();
+        if let Some(objects) = self.by_value.get_mut(value) {
+            objects.insert(Arc::clone(place), object);
+            return;
+        }
+        let mut objects = Tree::default();
         objects.insert(Arc::clone(place), object);
         self.by_value.insert(value.into(), objects);
     }
 
     fn remove(&mut self, value: &str, place: &str) {
-        let Some(mut objects) = self.by_value.get(value).cloned() else { return };
+        let Some(objects) = self.by_value.get_mut(value) else { return };
         objects.remove(place);
         if objects.len() == 0 {
             self.by_value.remove(value);
-        } else {
-            self.by_value.insert(value.into(), objects);
         }
     }
 }

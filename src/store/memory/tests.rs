@@ -91,7 +91,7 @@ async fn a_field_that_is_not_indexed_is_no_scope() {
 
 #[tokio::test]
 async fn what_was_printed_and_is_not_recent_is_cold_and_still_there() {
-    let store = MemoryStore::default();
+    let store = MemoryStore::builder().hot(1).build();
     let start = store.revision().await.unwrap();
     let mut created = Vec::new();
     for number in 0..3 {

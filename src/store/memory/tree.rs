@@ -1,7 +1,8 @@
 //! A persistent ordered map that knows how many of its keys lie before another.
 //!
-//! A B+ tree whose nodes are shared between versions: a change copies the path to one leaf. Branches count what is
-//! below them, so that a page of a list knows how many objects follow it without looking at them.
+//! A B+ tree whose nodes are shared between versions: a change copies the nodes on its path that another version holds,
+//! and changes the others where they are. Branches count what is below them, so that a page of a list knows how many
+//! objects follow it without looking at them.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ const NARROW: usize = WIDTH / 3;
 #[derive(Clone, Debug)]
 pub(super) struct Tree<V>(Arc<Node<V>>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Node<V> {
     Leaf(Vec<(Arc<str>, V)>),
     Branch(Vec<Child<V>>),
@@ -28,13 +29,6 @@ struct Child<V> {
     first: Arc<str>,
     count: usize,
     node: Arc<Node<V>>,
-}
-
-/// What an insertion makes of a node: one or two, and the value that was there.
-struct Inserted<V> {
-    node: Node<V>,
-    behind: Option<Node<V>>,
-    old: Option<V>,
 }
 
 /// Values in the order of their keys.
@@ -105,26 +99,44 @@ impl<V> Tree<V> {
 }
 
 impl<V: Clone> Tree<V> {
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+        self.get(key)?;
+        let mut node = Arc::make_mut(&mut self.0);
+        loop {
+            match node {
+                Node::Leaf(entries) => return find(entries, key).ok().map(|at| &mut entries[at].1),
+                Node::Branch(children) => {
+                    let at = toward(children, key);
+                    node = Arc::make_mut(&mut children[at].node);
+                }
+            }
+        }
+    }
+
     /// Sets a value; returns the one before.
     pub(super) fn insert(&mut self, key: Arc<str>, value: V) -> Option<V> {
-        let Inserted { node, behind, old } = self.0.insert(key, value);
-        self.0 = Arc::new(match behind {
-            None => node,
-            Some(behind) => Node::Branch(vec![Child::of(node), Child::of(behind)]),
-        });
+        let root = Arc::make_mut(&mut self.0);
+        let old = root.insert(key, value);
+        if let Some(behind) = root.half() {
+            let before = std::mem::replace(root, Node::Branch(Vec::with_capacity(WIDTH + 1)));
+            if let Node::Branch(children) = root {
+                children.extend([Child::of(before), Child::of(behind)]);
+            }
+        }
         old
     }
 
     /// Removes a key; returns its value.
     pub(super) fn remove(&mut self, key: &str) -> Option<V> {
-        let (node, old) = self.0.remove(key)?;
-        self.0 = Arc::new(node);
+        // A key that is not there is no reason to copy anything.
+        self.get(key)?;
+        let old = Arc::make_mut(&mut self.0).remove(key);
         while let Node::Branch(children) = &*self.0
             && let [only] = children.as_slice()
         {
             self.0 = Arc::clone(&only.node);
         }
-        Some(old)
+        old
     }
 }
 
@@ -156,68 +168,77 @@ impl<V> Node<V> {
 }
 
 impl<V: Clone> Node<V> {
-    fn insert(&self, key: Arc<str>, value: V) -> Inserted<V> {
+    /// May leave the node wider by one than it may be.
+    fn insert(&mut self, key: Arc<str>, value: V) -> Option<V> {
         match self {
             Self::Leaf(entries) => match find(entries, &key) {
-                Ok(at) => {
-                    let mut entries = entries.clone();
-                    let old = std::mem::replace(&mut entries[at].1, value);
-                    Inserted { node: Self::Leaf(entries), behind: None, old: Some(old) }
-                }
+                Ok(at) => Some(std::mem::replace(&mut entries[at].1, value)),
                 Err(at) => {
-                    let mut entries = replaced(entries, at..at, [(key, value)]);
-                    let behind = half(&mut entries).map(Self::Leaf);
-                    Inserted { node: Self::Leaf(entries), behind, old: None }
+                    entries.insert(at, (key, value));
+                    None
                 }
             },
             Self::Branch(children) => {
                 let at = toward(children, &key);
-                let Inserted { node, behind, old } = children[at].node.insert(key, value);
-                let new = [Some(Child::of(node)), behind.map(Child::of)];
-                let mut children = replaced(children, at..at + 1, new.into_iter().flatten());
-                let behind = half(&mut children).map(Self::Branch);
-                Inserted { node: Self::Branch(children), behind, old }
+                let child = &mut children[at];
+                if key < child.first {
+                    child.first = Arc::clone(&key);
+                }
+                let node = Arc::make_mut(&mut child.node);
+                let old = node.insert(key, value);
+                child.count += usize::from(old.is_none());
+                if let Some(behind) = node.half() {
+                    let behind = Child::of(behind);
+                    child.count -= behind.count;
+                    children.insert(at + 1, behind);
+                }
+                old
             }
         }
     }
 
-    fn remove(&self, key: &str) -> Option<(Self, V)> {
+    /// Takes the second half of what has become too wide.
+    fn half(&mut self) -> Option<Self> {
+        fn half<T>(items: &mut Vec<T>) -> Option<Vec<T>> {
+            (items.len() > WIDTH).then(|| items.split_off(items.len() / 2))
+        }
         match self {
-            Self::Leaf(entries) => {
-                let at = find(entries, key).ok()?;
-                let old = entries[at].1.clone();
-                Some((Self::Leaf(replaced(entries, at..at + 1, [])), old))
-            }
+            Self::Leaf(entries) => half(entries).map(Self::Leaf),
+            Self::Branch(children) => half(children).map(Self::Branch),
+        }
+    }
+
+    fn remove(&mut self, key: &str) -> Option<V> {
+        match self {
+            Self::Leaf(entries) => find(entries, key).ok().map(|at| entries.remove(at).1),
             Self::Branch(children) => {
                 let at = toward(children, key);
-                let (node, old) = children[at].node.remove(key)?;
-                let beside = [at.checked_sub(1), Some(at + 1)].into_iter().flatten();
-                let room =
-                    |beside: &usize| children.get(*beside).is_some_and(|c| c.node.width() + node.width() <= WIDTH);
-                let children = match beside.into_iter().find(|beside| node.width() < NARROW && room(beside)) {
-                    _ if node.width() == 0 => replaced(children, at..at + 1, []),
-                    Some(beside) if beside < at => {
-                        let joined = Child::of(children[beside].node.joined(&node));
-                        replaced(children, beside..at + 1, [joined])
-                    }
-                    Some(beside) => {
-                        let joined = Child::of(node.joined(&children[beside].node));
-                        replaced(children, at..beside + 1, [joined])
-                    }
-                    None => replaced(children, at..at + 1, [Child::of(node)]),
-                };
-                Some((Self::Branch(children), old))
+                let child = &mut children[at];
+                let old = Arc::make_mut(&mut child.node).remove(key)?;
+                child.count -= 1;
+                let width = child.node.width();
+                let room = |at: &usize| children.get(*at).is_some_and(|other| other.node.width() + width <= WIDTH);
+                if width == 0 {
+                    children.remove(at);
+                } else if width < NARROW
+                    && let Some(beside) = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().find(room)
+                {
+                    let behind = children.remove(at.max(beside));
+                    let before = &mut children[at.min(beside)];
+                    before.count += behind.count;
+                    Arc::make_mut(&mut before.node).append(Arc::unwrap_or_clone(behind.node));
+                }
+                Some(old)
             }
         }
     }
 
-    /// This node and one behind it, of the same height, as one.
-    fn joined(&self, behind: &Self) -> Self {
+    /// Adds what a node behind this one has; leaves are all of one height.
+    fn append(&mut self, behind: Self) {
         match (self, behind) {
-            (Self::Leaf(a), Self::Leaf(b)) => Self::Leaf([a.as_slice(), b.as_slice()].concat()),
-            (Self::Branch(a), Self::Branch(b)) => Self::Branch([a.as_slice(), b.as_slice()].concat()),
-            // Leaves are all of one height.
-            (Self::Leaf(_), Self::Branch(_)) | (Self::Branch(_), Self::Leaf(_)) => unreachable!("of the same height"),
+            (Self::Leaf(entries), Self::Leaf(behind)) => entries.extend(behind),
+            (Self::Branch(children), Self::Branch(behind)) => children.extend(behind),
+            (Self::Leaf(_), Self::Branch(_)) | (Self::Branch(_), Self::Leaf(_)) => unreachable!("of one height"),
         }
     }
 }
@@ -271,20 +292,6 @@ fn find<V>(entries: &[(Arc<str>, V)], key: &str) -> Result<usize, usize> {
 /// Where below a branch `key` is, or would be.
 fn toward<V>(children: &[Child<V>], key: &str) -> usize {
     children.partition_point(|child| *child.first <= *key).saturating_sub(1)
-}
-
-/// A copy with others in the place of some.
-fn replaced<T: Clone>(items: &[T], range: std::ops::Range<usize>, by: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut copy = Vec::with_capacity(items.len() + 1);
-    copy.extend_from_slice(&items[..range.start]);
-    copy.extend(by);
-    copy.extend_from_slice(&items[range.end..]);
-    copy
-}
-
-/// Takes the second half of what has become too wide.
-fn half<T>(items: &mut Vec<T>) -> Option<Vec<T>> {
-    (items.len() > WIDTH).then(|| items.split_off(items.len() / 2))
 }
 
 #[cfg(test)]
