@@ -1,12 +1,15 @@
 //! How many pods per second go from created to bound, whole path in process: API server, store, scheduler with all
 //! default plugins, watchers. No node agents and no controllers.
 //!
-//! `cargo bench --bench scheduling -- [--workload NAME] [--nodes N] [--pods N] [--before N] [--threads N]`; without
-//! options each workload once, in the size that it is known by. One JSON object a line.
+//! `cargo bench --bench scheduling -- [--workload NAME] [--nodes N] [--pods N] [--before N] [--threads N]
+//! [--decisions | --decisions-in-full]`; without options each workload once, in the size that it is known by. With
+//! `--decisions`, only the decisions are measured; with `--decisions-in-full`, without what the scheduler remembers from
+//! one to the next. One JSON object a line.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 #![allow(missing_docs, reason = "a program")]
 
+mod decisions;
 mod workload;
 
 use std::error::Error;
@@ -34,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 fn main() -> Result<(), Box<dyn Error>> {
     use lexopt::prelude::*;
     let (mut name, mut nodes, mut pods, mut before) = (None, None, None, None);
+    let mut only_decisions = None;
     let mut threads = std::thread::available_parallelism()?.get();
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -43,6 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             Long("pods") => pods = Some(arguments.value()?.parse()?),
             Long("before") => before = Some(arguments.value()?.parse()?),
             Long("threads") => threads = arguments.value()?.parse()?,
+            Long("decisions") => only_decisions = Some(false),
+            Long("decisions-in-full") => only_decisions = Some(true),
             Long("bench") => {}
             other => return Err(other.unexpected().into()),
         }
@@ -59,15 +65,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         workload.nodes = nodes.unwrap_or(workload.nodes);
         workload.pods = pods.unwrap_or(workload.pods);
         workload.before = before.unwrap_or(workload.before);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-        let took = runtime.block_on(run(&workload))?;
-        runtime.shutdown_background();
         let report = |of: &str, value: f64, unit: &str| {
             let Workload { name, nodes, before, pods, .. } = &workload;
             println!(
                 r#"{{"name":"scheduling/{name}{of}","nodes":{nodes},"before":{before},"pods":{pods},"value":{value:.1},"unit":"{unit}"}}"#
             );
         };
+        if let Some(in_full) = only_decisions {
+            let took = decisions::run(&workload, in_full);
+            let name = if in_full { "/decisions-in-full" } else { "/decisions" };
+            report(name, workload.pods as f64 / took.as_secs_f64(), "pods/s");
+            continue;
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+        let took = runtime.block_on(run(&workload))?;
+        runtime.shutdown_background();
         report("", workload.pods as f64 / took.wall.as_secs_f64(), "pods/s");
         // The steadier figure on a machine that does other things, too.
         report("/cpu", took.cpu.as_secs_f64() * 1e6 / workload.pods as f64, "us/pod");

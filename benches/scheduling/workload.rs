@@ -5,30 +5,30 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, json};
 
-pub const ZONE: &str = "topology.kubernetes.io/zone";
-pub const HOSTNAME: &str = "kubernetes.io/hostname";
+pub(crate) const ZONE: &str = "topology.kubernetes.io/zone";
+pub(crate) const HOSTNAME: &str = "kubernetes.io/hostname";
 /// The node that the pods of `daemonset` name, and the only one of `gated`.
-pub const NAMED: &str = "scheduler-perf-node";
+pub(crate) const NAMED: &str = "scheduler-perf-node";
 /// Where pods are before the clock starts, and where the measured ones go.
-pub const BEFORE: &str = "sched-0";
-pub const MEASURED: &str = "sched-1";
+pub(crate) const BEFORE: &str = "sched-0";
+pub(crate) const MEASURED: &str = "sched-1";
 /// How many namespaces the pods before are spread over, in the workloads with namespace selectors.
-pub const NAMESPACES: usize = 100;
+pub(crate) const NAMESPACES: usize = 100;
 
 /// What is measured.
 #[derive(Clone, Debug)]
-pub struct Workload {
-    pub name: &'static str,
-    pub nodes: usize,
-    pub before: usize,
-    pub pods: usize,
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) nodes: usize,
+    pub(crate) before: usize,
+    pub(crate) pods: usize,
     /// The zones that nodes are spread over; none: nodes without zone.
-    pub zones: &'static [&'static str],
+    pub(crate) zones: &'static [&'static str],
     /// What is there before: kinds of pods, so many of each.
-    pub existing: &'static [&'static str],
-    pub measured: &'static str,
+    pub(crate) existing: &'static [&'static str],
+    pub(crate) measured: &'static str,
     /// Whether the pods before are spread over namespaces.
-    pub namespaces: bool,
+    pub(crate) namespaces: bool,
 }
 
 const fn workload(name: &'static str, nodes: usize, before: usize, pods: usize, measured: &'static str) -> Workload {
@@ -39,7 +39,7 @@ const ONE_ZONE: &[&str] = &["zone1"];
 const MOONS: &[&str] = &["moon-1", "moon-2", "moon-3"];
 
 /// All workloads, in the sizes that they are known by.
-pub fn all() -> Vec<Workload> {
+pub(crate) fn all() -> Vec<Workload> {
     let mixed = &["default", "affinity", "anti-affinity", "preferred-affinity", "preferred-anti-affinity"];
     vec![
         Workload { existing: &["default"], ..workload("basic", 5_000, 1_000, 10_000, "default") },
@@ -107,7 +107,7 @@ fn parsed<K: serde::de::DeserializeOwned>(value: Value) -> K {
 
 impl Workload {
     /// The nodes, with what they have for pods.
-    pub fn nodes(&self) -> Vec<Node> {
+    pub(crate) fn nodes(&self) -> Vec<Node> {
         let named = matches!(self.name, "daemonset" | "gated");
         let plain = if self.name == "gated" { 0 } else { self.nodes };
         let mut nodes: Vec<Node> = named.then(|| node(NAMED, None, "90000")).into_iter().collect();
@@ -119,14 +119,14 @@ impl Workload {
     }
 
     /// The namespaces, with their labels.
-    pub fn namespaces(&self) -> Vec<String> {
+    pub(crate) fn namespaces(&self) -> Vec<String> {
         let many = if self.namespaces { NAMESPACES } else { 0 };
         let init = (0..many).map(|number| format!("init-ns-{number}"));
         [BEFORE, MEASURED].map(str::to_owned).into_iter().chain(init).collect()
     }
 
     /// The pods that are there before the clock starts.
-    pub fn existing(&self) -> Vec<Pod> {
+    pub(crate) fn existing(&self) -> Vec<Pod> {
         let kinds = self.existing.len().max(1);
         let each = if self.existing.is_empty() { 0 } else { self.before / kinds };
         let mut pods = Vec::new();
@@ -142,7 +142,7 @@ impl Workload {
     }
 
     /// The pods that are measured.
-    pub fn measured(&self) -> Vec<Pod> {
+    pub(crate) fn measured(&self) -> Vec<Pod> {
         let template = pod(self.measured, self.namespaces);
         (0..self.pods).map(|number| named(&template, MEASURED, &format!("pod-{number}"))).collect()
     }
@@ -156,7 +156,7 @@ fn named(template: &Pod, namespace: &str, name: &str) -> Pod {
 }
 
 /// A node with 4 CPUs and 32 GiB.
-pub fn node(name: &str, zone: Option<&str>, pods: &str) -> Node {
+pub(crate) fn node(name: &str, zone: Option<&str>, pods: &str) -> Node {
     let mut labels = BTreeMap::from([(HOSTNAME.to_owned(), name.to_owned())]);
     labels.extend(zone.map(|zone| (ZONE.to_owned(), zone.to_owned())));
     let amounts = json!({"cpu": "4", "memory": "32Gi", "pods": pods});
@@ -168,7 +168,7 @@ pub fn node(name: &str, zone: Option<&str>, pods: &str) -> Node {
 }
 
 /// A pod of that kind; `by_selector`: its terms are about namespaces with a label, not about two by name.
-pub fn pod(kind: &str, by_selector: bool) -> Pod {
+pub(crate) fn pod(kind: &str, by_selector: bool) -> Pod {
     let term = |color: &str, key: &str| {
         let mut term = json!({"labelSelector": {"matchLabels": {"color": color}}, "topologyKey": key});
         if by_selector {

@@ -70,6 +70,7 @@ impl Effects {
                 tracing::warn!(pod = %pod.key, victim = %victim.key, %error, "could not preempt");
             }
         }
+        self.world.tell(News::Cleared { pod, refused_by: why.refused_by });
         for loser in &losers {
             self.update(loser, |status| status.nominated_node_name = None).await;
         }

@@ -71,8 +71,12 @@ impl Loop {
             while self.pending.try_join_next().is_some() {}
             let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
                 self.bind();
-                // The room is never closed, and what is acquired here is for the next turn.
-                let _ = self.room.acquire().await;
+                tokio::select! {
+                    biased;
+                    // The room is never closed, and what is acquired here is for the next turn.
+                    _ = self.room.acquire() => {}
+                    () = self.world.arrived() => {}
+                }
                 continue;
             };
             if let Some(pod) = self.state.queue.pop(self.world.now()) {

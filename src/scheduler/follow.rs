@@ -34,6 +34,8 @@ pub(super) enum News {
     Namespace { name: String, labels: Option<BTreeMap<String, String>> },
     /// These are the disruption budgets.
     Budgets(Vec<Arc<PodDisruptionBudget>>),
+    /// The victims on the node that is cleared for a pod have been told to go; these plugins refused it.
+    Cleared { pod: Arc<PodInfo>, refused_by: Vec<&'static str> },
     /// A pod that was decided on could not be bound.
     NotBound(Arc<PodInfo>),
 }

@@ -51,6 +51,9 @@ impl State {
                 self.happened(&ClusterEvent::Other, world);
             }
             News::Budgets(budgets) => self.cache.surroundings().budgets = Arc::new(budgets),
+            News::Cleared { pod, refused_by } => {
+                self.queue.refuse(pod.uid(), refused_by, world.now(), world);
+            }
             News::NotBound(pod) => {
                 self.cache.forget(pod.uid());
                 self.queue.back_off(pod.uid(), world.now());
@@ -103,7 +106,8 @@ impl State {
         }
     }
 
-    /// Notes that a pod goes nowhere. Gives the less important pods that have lost the node which they waited for.
+    /// Notes that a pod goes nowhere. Gives the less important pods that have lost the node which they waited for. A
+    /// pod for which a node is cleared stays in flight until that is done.
     pub(super) fn refuse(&mut self, pod: &Arc<PodInfo>, why: &Unplaced, world: &World) -> Vec<Arc<PodInfo>> {
         let surroundings = self.cache.surroundings();
         let mut losers = Vec::new();
@@ -115,6 +119,7 @@ impl State {
                 losers.extend(waiting.filter(|other| other.priority() < pod.priority()).cloned());
                 losers.iter().for_each(|loser| surroundings.nominate(loser, None));
                 surroundings.nominate(pod, Some(name));
+                return losers;
             }
         }
         self.queue.refuse(pod.uid(), why.refused_by.clone(), world.now(), world);

@@ -31,6 +31,7 @@ struct Slot {
     score: i64,
     /// Its place among the nodes of that score.
     at: usize,
+    /// What each tally noted; empty where none noted anything.
     marks: Vec<Mark>,
 }
 
@@ -106,7 +107,9 @@ impl Class {
         };
         let nodes = self.groups[group].by_score.entry(finding.score).or_default();
         nodes.push(position);
-        let slot = Slot { group, score: finding.score, at: nodes.len() - 1, marks: finding.marks };
+        let noted = finding.marks.iter().any(|mark| !mark.counted.is_empty() || !mark.key.is_empty());
+        let marks = if noted { finding.marks } else { Vec::new() };
+        let slot = Slot { group, score: finding.score, at: nodes.len() - 1, marks };
         self.groups[group].nodes += 1;
         if self.slots.len() <= position {
             self.slots.resize_with(position + 1, || None);
@@ -117,8 +120,9 @@ impl Class {
     /// Forgets the node at `position`.
     pub(super) fn clear(&mut self, position: usize) {
         let Some(slot) = self.slots.get_mut(position).and_then(Option::take) else { return };
-        for (counted, mark) in self.tallies.iter_mut().zip(&slot.marks) {
-            counted.tally.leave(mark);
+        let nothing = Mark::default();
+        for (index, counted) in self.tallies.iter_mut().enumerate() {
+            counted.tally.leave(slot.marks.get(index).unwrap_or(&nothing));
         }
         let group = &mut self.groups[slot.group];
         group.nodes -= 1;

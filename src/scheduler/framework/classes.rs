@@ -10,14 +10,16 @@ use super::{Filters, Framework};
 use crate::scheduler::Placement;
 use crate::scheduler::snapshot::{Moment, NodeInfo, PodInfo, Snapshot};
 
-/// How many classes are remembered: those that pods came of most recently.
-const REMEMBERED: usize = 64;
+/// How many classes are remembered (those that pods came of most recently), and how many nodes in all of them.
+const REMEMBERED: (usize, usize) = (256, 1_000_000);
 
 /// What is known, by class of pods.
 #[derive(Debug, Default)]
 pub(super) struct Classes {
     /// The most recent last.
     known: VecDeque<Known>,
+    /// How many nodes all of them know.
+    nodes: usize,
 }
 
 #[derive(Debug)]
@@ -251,13 +253,17 @@ impl Classes {
     fn take(&mut self, pod: &PodInfo, cluster: &Snapshot) -> Option<Known> {
         let same = |known: &Known| known.pod.is_of_the_class_of(pod) && known.moment.is_of(cluster);
         let index = self.known.iter().rposition(same)?;
-        self.known.remove(index)
+        let known = self.known.remove(index)?;
+        self.nodes -= known.class.len();
+        Some(known)
     }
 
     fn keep(&mut self, known: Known) {
-        if self.known.len() >= REMEMBERED {
-            self.known.pop_front();
-        }
+        self.nodes += known.class.len();
         self.known.push_back(known);
+        while self.known.len() > REMEMBERED.0 || (self.nodes > REMEMBERED.1 && self.known.len() > 1) {
+            let forgotten = self.known.pop_front();
+            self.nodes -= forgotten.map_or(0, |forgotten| forgotten.class.len());
+        }
     }
 }
