@@ -109,9 +109,8 @@ impl Reconciler for NodeLifecycle {
             self.take_out_of_service(ctx, name).await?;
         }
         let may_evict = {
-            let nodes = ctx.informers().of::<Node>().list();
             let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
-            zones.may_evict(&node, &nodes, ctx.clock().elapsed())
+            zones.may_evict(&node, || ctx.informers().of::<Node>().list(), ctx.clock().elapsed())
         };
         taints::bring_up_to_date(ctx, &node, may_evict).await?;
         Ok(Action::After(PERIOD))

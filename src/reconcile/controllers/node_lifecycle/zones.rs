@@ -37,14 +37,15 @@ fn fails(node: &Node) -> bool {
 }
 
 impl Zones {
-    /// Whether the pods of `node`, one of `nodes`, may be evicted now.
-    pub(super) fn may_evict(&mut self, node: &Node, nodes: &[Arc<Node>], now: Duration) -> Eviction {
+    /// Whether the pods of `node`, one of `nodes`, may be evicted now. The others are only looked at where it fails.
+    pub(super) fn may_evict(&mut self, node: &Node, nodes: impl FnOnce() -> Vec<Arc<Node>>, now: Duration) -> Eviction {
         let is_it = |other: &Node| other.metadata.name == node.metadata.name;
         // The view may not show yet what has just been found out about the node.
         let failing = |other: &Node| if is_it(other) { fails(node) } else { fails(other) };
         if !fails(node) {
             return Eviction::Go;
         }
+        let nodes = nodes();
         if nodes.iter().all(|other| failing(other)) {
             return Eviction::Never;
         }
