@@ -4,6 +4,7 @@
 mod figures;
 
 use std::error::Error;
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -11,6 +12,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use orchestrion::api::{DeleteOptions, ListOptions, Propagation, WatchOptions};
 use orchestrion::client::{Informer, TypedEvent};
 use orchestrion::cluster::{Cluster, Network};
+use orchestrion::runtime::memory::SimulatedImage;
 
 use figures::{Options, now, report, spent};
 
@@ -25,7 +27,9 @@ fn manifest(replicas: usize) -> String {
 
 async fn measure(nodes: usize, replicas: usize) -> Result<(), Box<dyn Error>> {
     let sizes = [("nodes", nodes), ("replicas", replicas)];
-    let cluster = Cluster::builder().network(Network::Simulated).nodes(nodes).start().await?;
+    // A program that ends as soon as it is asked to, as fake kubelets have it: what is measured is the cluster.
+    let web = SimulatedImage::draining_server(Duration::ZERO);
+    let cluster = Cluster::builder().image("web", web).network(Network::Simulated).nodes(nodes).start().await?;
     let client = cluster.client();
     Informer::start(client.all::<Node>())
         .until(|all| all.len() == nodes && all.iter().all(|node| is_ready(node)))

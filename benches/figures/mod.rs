@@ -8,6 +8,10 @@ mod process;
 
 use std::time::{Duration, Instant};
 
+/// The program chooses the allocator, not the library: this one, as servers with many small allocations do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub(crate) use options::Options;
 pub(crate) use process::{resident, spent};
 use serde_json::{Map, Value, json};

@@ -10,12 +10,14 @@
 #![allow(missing_docs, reason = "a program")]
 
 mod decisions;
+#[path = "../figures/mod.rs"]
+mod figures;
 mod workload;
 
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
@@ -29,30 +31,16 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::figures::{Options, now, report, spent};
 use self::workload::{MEASURED, Workload};
 
 /// A run that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    use lexopt::prelude::*;
-    let (mut name, mut nodes, mut pods, mut before) = (None, None, None, None);
-    let mut only_decisions = None;
-    let mut threads = std::thread::available_parallelism()?.get();
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("workload") => name = Some(arguments.value()?.string()?),
-            Long("nodes") => nodes = Some(arguments.value()?.parse()?),
-            Long("pods") => pods = Some(arguments.value()?.parse()?),
-            Long("before") => before = Some(arguments.value()?.parse()?),
-            Long("threads") => threads = arguments.value()?.parse()?,
-            Long("decisions") => only_decisions = Some(false),
-            Long("decisions-in-full") => only_decisions = Some(true),
-            Long("bench") => {}
-            other => return Err(other.unexpected().into()),
-        }
-    }
+    let options = Options::read(&["workload", "nodes", "pods", "before", "threads", "decisions", "decisions-in-full"]);
+    let name: Option<String> = options.find("workload");
+    let threads = options.get("threads", std::thread::available_parallelism()?.get());
     let known = workload::all();
     if let Some(name) = name.as_deref().filter(|name| known.iter().all(|workload| workload.name != *name)) {
         let names: Vec<_> = known.iter().map(|workload| workload.name).collect();
@@ -62,16 +50,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         if name.as_deref().is_some_and(|name| name != workload.name) {
             continue;
         }
-        workload.nodes = nodes.unwrap_or(workload.nodes);
-        workload.pods = pods.unwrap_or(workload.pods);
-        workload.before = before.unwrap_or(workload.before);
+        workload.nodes = options.get("nodes", workload.nodes);
+        workload.pods = options.get("pods", workload.pods);
+        workload.before = options.get("before", workload.before);
         let report = |of: &str, value: f64, unit: &str| {
-            let Workload { name, nodes, before, pods, .. } = &workload;
-            println!(
-                r#"{{"name":"scheduling/{name}{of}","nodes":{nodes},"before":{before},"pods":{pods},"value":{value:.1},"unit":"{unit}"}}"#
-            );
+            let Workload { name, nodes, before, pods, .. } = workload;
+            let sizes = [("nodes", nodes), ("before", before), ("pods", pods)];
+            report(&format!("scheduling/{name}{of}"), &sizes, value, unit);
         };
-        if let Some(in_full) = only_decisions {
+        let in_full = options.has("decisions-in-full");
+        if in_full || options.has("decisions") {
             let took = decisions::run(&workload, in_full);
             let name = if in_full { "/decisions-in-full" } else { "/decisions" };
             report(name, workload.pods as f64 / took.as_secs_f64(), "pods/s");
@@ -91,14 +79,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 struct Took {
     wall: Duration,
     cpu: Duration,
-}
-
-/// The processor time that this process has used.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Behind the command's name, user and system time are the 12th and 13th field, in hundredths of a second.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    Duration::from_millis(fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10)
 }
 
 async fn run(workload: &Workload) -> Result<Took, Box<dyn Error>> {
@@ -125,14 +105,14 @@ async fn run(workload: &Workload) -> Result<Took, Box<dyn Error>> {
     let bound = Settled::follow(&client, |pod| is_bound(pod) && pod.metadata.namespace.as_deref() == Some(MEASURED));
     bound.informer.synced().await;
     let pods = workload.measured();
-    let (start, before) = (Instant::now(), cpu());
+    let (start, before) = (now(), spent("self"));
     let api = client.api::<Pod>(MEASURED);
     let count = pods.len();
     for pod in pods {
         api.create(pod).await?;
     }
     bound.reach(count).await?;
-    let took = Took { wall: start.elapsed(), cpu: cpu() - before };
+    let took = Took { wall: start.elapsed(), cpu: spent("self") - before };
     if let Some(churn) = churn {
         churn.abort();
     }

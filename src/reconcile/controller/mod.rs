@@ -1,6 +1,7 @@
 //! [`Controller`]: when to call a [`Reconciler`], and for what.
 
 mod backoff;
+mod pace;
 mod queue;
 mod work;
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use super::pace::Pace;
 
 /// Keys to look at. Each is handed out once however often it was added, and not while it is being worked on.
 #[derive(Debug)]
@@ -12,10 +13,14 @@ pub(super) struct Queue<T> {
     ready: VecDeque<T>,
     /// Keys that want to be looked at: ready, or added while they were worked on.
     wanted: BTreeSet<T>,
+    /// Keys that are not handed out now: worked on, or resting.
     working: BTreeSet<T>,
+    /// Keys that rest after much work, and until when.
+    resting: BTreeSet<(Duration, T)>,
     timers: BTreeSet<(Duration, T)>,
     due: BTreeMap<T, Duration>,
     backoff: Backoff<T>,
+    pace: Pace<T>,
 }
 
 impl<T> Default for Queue<T> {
@@ -24,9 +29,11 @@ impl<T> Default for Queue<T> {
             ready: VecDeque::new(),
             wanted: BTreeSet::new(),
             working: BTreeSet::new(),
+            resting: BTreeSet::new(),
             timers: BTreeSet::new(),
             due: BTreeMap::new(),
             backoff: Backoff::default(),
+            pace: Pace::default(),
         }
     }
 }
@@ -71,14 +78,27 @@ impl<T: Clone + Ord> Queue<T> {
             self.due.remove(&key);
             self.add(key);
         }
+        while self.resting.first().is_some_and(|(until, _)| *until <= now)
+            && let Some((_, key)) = self.resting.pop_first()
+        {
+            self.release(&key);
+        }
         let key = self.ready.pop_front()?;
         self.wanted.remove(&key);
         self.working.insert(key.clone());
         Some(key)
     }
 
-    /// Ends the work on a key: where it was added meanwhile, it is ready again.
-    pub(super) fn done(&mut self, key: &T) {
+    /// Ends the work on a key, which took that long: where it was added meanwhile, it is ready again, at once or when
+    /// it has rested.
+    pub(super) fn done(&mut self, key: &T, took: Duration, now: Duration) {
+        match self.pace.worked(key, took, now) {
+            Some(until) => drop(self.resting.insert((until, key.clone()))),
+            None => self.release(key),
+        }
+    }
+
+    fn release(&mut self, key: &T) {
         self.working.remove(key);
         if self.wanted.contains(key) {
             self.ready.push_back(key.clone());
@@ -87,7 +107,8 @@ impl<T: Clone + Ord> Queue<T> {
 
     /// When the next key that waits for its time is ready.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.timers.first().map(|(at, _)| *at)
+        let first = |of: &BTreeSet<(Duration, T)>| of.first().map(|(at, _)| *at);
+        [first(&self.timers), first(&self.resting)].into_iter().flatten().min()
     }
 }
 
@@ -114,7 +135,7 @@ mod tests {
         queue.take(T0);
         queue.add("a");
         assert_eq!(queue.take(T0), None);
-        queue.done(&"a");
+        queue.done(&"a", T0, T0);
         assert_eq!(queue.take(T0), Some("a"));
     }
 
@@ -135,5 +156,20 @@ mod tests {
         assert_eq!(pauses, [5, 10, 20, 40]);
         queue.succeeded(&"a");
         assert_eq!(queue.retry("a", T0).as_millis(), 5);
+    }
+
+    #[test]
+    fn a_key_with_much_work_rests_and_keeps_what_was_added() {
+        let mut queue = Queue::default();
+        queue.add("busy");
+        queue.take(T0);
+        queue.add("busy");
+        queue.done(&"busy", S1, S1);
+        queue.add("busy");
+        queue.add("other");
+        assert_eq!((queue.take(S1), queue.take(S1)), (Some("other"), None));
+        let due = queue.next_due().unwrap();
+        assert!(due > S1 && due < S1 * 4, "{due:?}");
+        assert_eq!((queue.take(due), queue.take(due)), (Some("busy"), None));
     }
 }

@@ -1,10 +1,12 @@
 //! The loop of a controller: keys in, calls out.
 
 use std::fmt::Debug;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -60,15 +62,23 @@ pub(in crate::reconcile) async fn work<T, F>(
             && let Some(key) = inbox.with(|queue| queue.take(now))
         {
             // A mistake that one object brings to light must not keep the controller from all others.
-            let call = AssertUnwindSafe(call(key.clone())).catch_unwind();
-            calls.push(call.map(move |outcome| (key, outcome.unwrap_or_else(|_| Err(Error::failed("panicked"))))));
+            let call = timed(clock, AssertUnwindSafe(call(key.clone())).catch_unwind());
+            calls.push(
+                call.map(move |(outcome, took)| {
+                    (key, outcome.unwrap_or_else(|_| Err(Error::failed("panicked"))), took)
+                }),
+            );
         }
         let due = inbox.with(|queue| queue.next_due()).filter(|_| calls.len() < concurrency.get());
         tokio::select! {
             // In order, not at random: runs must be repeatable.
             biased;
-            Some((key, outcome)) = calls.next() => {
-                inbox.with(|queue| finish(name, clock, queue, &key, outcome));
+            Some((key, outcome, took)) = calls.next() => {
+                inbox.with(|queue| {
+                    let now = clock.elapsed();
+                    finish(name, queue, &key, outcome, now);
+                    queue.done(&key, took, now);
+                });
             }
             () = inbox.bell.notified() => {}
             () = clock.sleep(due.unwrap_or_default().saturating_sub(now)), if due.is_some() => {}
@@ -76,14 +86,25 @@ pub(in crate::reconcile) async fn work<T, F>(
     }
 }
 
+/// What comes of a call, and how long it worked: not what it waited for others.
+async fn timed<F: Future>(clock: Clock, call: F) -> (F::Output, Duration) {
+    let (mut call, mut took) = (pin!(call), Duration::ZERO);
+    let outcome = poll_fn(|context| {
+        let begun = clock.elapsed();
+        let polled = call.as_mut().poll(context);
+        took += clock.elapsed() - begun;
+        polled
+    });
+    (outcome.await, took)
+}
+
 fn finish<T: Clone + Debug + Ord>(
     name: &str,
-    clock: Clock,
     queue: &mut Queue<T>,
     key: &T,
     outcome: Result<Action, Error>,
+    now: Duration,
 ) {
-    let now = clock.elapsed();
     match outcome {
         Ok(action) => {
             queue.succeeded(key);
@@ -100,5 +121,4 @@ fn finish<T: Clone + Debug + Ord>(
             tracing::debug!(controller = name, ?key, %error, ?pause, "reconciliation failed");
         }
     }
-    queue.done(key);
 }

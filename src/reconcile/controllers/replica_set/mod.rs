@@ -143,16 +143,24 @@ fn count<W: Replicated>(status: &mut ReplicaStatus, owner: &W, active: &[Arc<Pod
             .flatten()
             .all(|(key, value)| pod.metadata.labels.as_ref().and_then(|labels| labels.get(key)) == Some(value))
     };
-    let count = |matches: &dyn Fn(&Pod) -> bool| number(active.iter().filter(|pod| matches(pod)).count());
+    let (mut labelled_pods, mut ready, mut available) = (0, 0, 0);
+    for pod in active {
+        labelled_pods += usize::from(labelled(pod));
+        if pod::is_ready(pod) {
+            ready += 1;
+            available += usize::from(pod::is_available(pod, owner.min_ready_seconds(), now));
+        }
+    }
     status.replicas = number(active.len());
-    status.fully_labeled = count(&labelled);
-    status.ready = count(&pod::is_ready);
-    status.available = count(&|pod| pod::is_available(pod, owner.min_ready_seconds(), now));
+    (status.fully_labeled, status.ready, status.available) = (number(labelled_pods), number(ready), number(available));
 }
 
 /// In how long the next ready pod counts as available.
 fn next_availability<W: Replicated>(owner: &W, active: &[Arc<Pod>], now: Timestamp) -> Option<Duration> {
-    let waits = active.iter().filter(|pod| pod::is_ready(pod) && owner.min_ready_seconds() > 0);
+    if owner.min_ready_seconds() <= 0 {
+        return None;
+    }
+    let waits = active.iter().filter(|pod| pod::is_ready(pod));
     waits.filter_map(|pod| pod::available_in(pod, owner.min_ready_seconds(), now)).filter(|wait| !wait.is_zero()).min()
 }
 
