@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Node, PodSpec};
 
 use super::AgentConfig;
 use super::pod_worker::state::{Role, role_of_init};
@@ -13,19 +13,37 @@ use crate::api::rules::resources::{amount, amount_of};
 /// Reason and message of a refusal, as they stand in the pod's status.
 pub(super) type Refusal = (String, String);
 
-/// Whether the node takes `pod` beside the `others` that it has.
-pub(super) fn admit(config: &AgentConfig, node: &Node, pod: &Pod, others: &[Arc<Pod>]) -> Result<(), Refusal> {
-    let Some(spec) = &pod.spec else { return Ok(()) };
+/// What a pod takes of its node.
+#[derive(Debug, Default)]
+pub(super) struct Demand {
+    requests: BTreeMap<String, Quantity>,
+    host_ports: Vec<(String, i32)>,
+}
+
+impl Demand {
+    pub(super) fn of(spec: &PodSpec) -> Self {
+        Self { requests: requests(spec), host_ports: host_ports(spec).collect() }
+    }
+}
+
+/// Whether the node takes a pod of that spec and demand beside the `others` that it has.
+pub(super) fn admit(
+    config: &AgentConfig,
+    node: &Node,
+    spec: &PodSpec,
+    demand: &Demand,
+    others: &[Arc<Demand>],
+) -> Result<(), Refusal> {
     let refuse = |reason: &str, why: String| Err((reason.to_owned(), format!("Pod was rejected: {why}")));
     let predicate = |name: &str, why: &str| refuse(name, format!("Predicate {name} failed: {why}"));
-    fits(config, spec, others).or_else(|(reason, why)| refuse(&reason, why))?;
+    fits(config, demand, others).or_else(|(reason, why)| refuse(&reason, why))?;
     let labels = node.metadata.labels.clone().unwrap_or_default();
     let selector = spec.node_selector.iter().flatten();
     if selector.into_iter().any(|(name, value)| labels.get(name) != Some(value)) {
         return predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");
     }
-    let taken: BTreeSet<_> = others.iter().filter_map(|other| other.spec.as_ref()).flat_map(host_ports).collect();
-    if host_ports(spec).any(|port| taken.contains(&port)) {
+    let taken: BTreeSet<_> = others.iter().flat_map(|other| &other.host_ports).collect();
+    if demand.host_ports.iter().any(|port| taken.contains(port)) {
         return predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports");
     }
     let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
@@ -55,7 +73,7 @@ fn host_ports(spec: &PodSpec) -> impl Iterator<Item = (String, i32)> {
 }
 
 /// Whether the node has what the pod requests.
-fn fits(config: &AgentConfig, spec: &PodSpec, others: &[Arc<Pod>]) -> Result<(), Refusal> {
+fn fits(config: &AgentConfig, demand: &Demand, others: &[Arc<Demand>]) -> Result<(), Refusal> {
     let allocatable = config.allocatable();
     let pods = amount_of(Some(&allocatable), "pods").map_or(i64::MAX, Quantity::value);
     let running = i64::try_from(others.len()).unwrap_or(i64::MAX);
@@ -68,13 +86,13 @@ fn fits(config: &AgentConfig, spec: &PodSpec, others: &[Arc<Pod>]) -> Result<(),
     if running >= pods {
         return lacking("pods", 1, running, pods);
     }
-    for (name, requested) in requests(spec).into_iter().filter(|(_, requested)| !requested.is_zero()) {
-        let used = others.iter().filter_map(|pod| requests(pod.spec.as_ref()?).remove(&name));
-        let used = used.fold(Quantity::ZERO, |sum, one| sum + one);
-        let capacity = amount_of(Some(&allocatable), &name).unwrap_or(Quantity::ZERO);
+    for (name, &requested) in demand.requests.iter().filter(|(_, requested)| !requested.is_zero()) {
+        let used = others.iter().filter_map(|other| other.requests.get(name));
+        let used = used.fold(Quantity::ZERO, |sum, one| sum + *one);
+        let capacity = amount_of(Some(&allocatable), name).unwrap_or(Quantity::ZERO);
         if used + requested > capacity {
             let unit = if name == "cpu" { Quantity::milli_value } else { Quantity::value };
-            return lacking(&name, unit(requested), unit(used), unit(capacity));
+            return lacking(name, unit(requested), unit(used), unit(capacity));
         }
     }
     Ok(())

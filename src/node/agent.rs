@@ -9,7 +9,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::admit::admit;
+use super::admit::{Demand, admit};
 use super::config::AgentConfig;
 use super::endpoint::Endpoint;
 use super::lease;
@@ -19,7 +19,7 @@ use super::register::register;
 use super::status::node::{node_status, same_status};
 use crate::api::{ApiError, FieldSelector, LabelSelector, NodeEndpoint};
 use crate::client::{Change, EventRecorder, EventType, Informer, Informers};
-use crate::runtime::{EventKind, Runtime, SandboxStatus};
+use crate::runtime::{EventKind, Image, Runtime, SandboxStatus};
 
 /// The pause after the API could not be reached.
 const RETRY: Duration = Duration::from_secs(1);
@@ -137,14 +137,14 @@ impl Workers {
             self.change(&Change { old: Some(Arc::clone(old)), new: None });
         }
         let mut workers = self.by_uid();
-        if let Some(handle) = workers.get(&uid) {
-            handle.wanted.send_modify(|wanted| (wanted.pod, wanted.gone) = (Arc::clone(pod), wanted.gone || gone));
-            return;
+        if let Some(handle) = workers.get_mut(&uid) {
+            return handle.change(pod, gone);
         }
         if gone {
             return;
         }
-        let refused = self.refusal(pod, &workers);
+        let demand = Arc::new(pod.spec.as_ref().map(Demand::of).unwrap_or_default());
+        let refused = self.refusal(pod, &demand, &workers);
         if let Some((reason, message)) = &refused {
             let why = message.strip_prefix("Pod was rejected: ").unwrap_or(message);
             self.machine.event(pod, EventType::Warning, reason, why);
@@ -161,22 +161,19 @@ impl Workers {
             }
         };
         let wanted = Wanted { pod: Arc::clone(pod), gone, refused };
-        workers.insert(uid, Handle::start(&self.machine, wanted, known, finished));
+        workers.insert(uid, Handle::start(&self.machine, wanted, demand, known, finished));
     }
 
     /// Why the node does not take a pod that it has not seen before.
-    fn refusal(&self, pod: &Pod, workers: &BTreeMap<String, Handle>) -> Option<(String, String)> {
+    fn refusal(&self, pod: &Pod, demand: &Demand, workers: &BTreeMap<String, Handle>) -> Option<(String, String)> {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         if phase.is_some_and(|phase| phase != "Pending") || pod.metadata.deletion_timestamp.is_some() {
             return None;
         }
         let node = self.machine.node.get()?;
-        let active = workers.values().filter_map(|handle| {
-            let state = handle.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let over = state.refused.is_some() || state.ending.as_ref().is_some_and(|ending| ending.done);
-            (!over).then(|| Arc::clone(&state.pod))
-        });
-        admit(&self.machine.config, node, pod, &active.collect::<Vec<_>>()).err()
+        let others: Vec<_> =
+            workers.values().filter(|handle| !handle.is_over()).map(|handle| Arc::clone(&handle.demand.1)).collect();
+        admit(&self.machine.config, node, pod.spec.as_ref()?, demand, &others).err()
     }
 
     /// Passes an event of the runtime on.
@@ -219,7 +216,7 @@ async fn run(workers: Arc<Workers>) {
     });
     remove_strangers(&workers).await;
     let (mut lease_at, mut status_at) = (clock.now(), clock.now());
-    let mut reported_at = None;
+    let (mut reported_at, mut looked) = (None, None);
     loop {
         tokio::select! {
             biased;
@@ -234,7 +231,7 @@ async fn run(workers: Arc<Workers>) {
             }
             () = clock.sleep_until(status_at) => {
                 let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
-                let reported = report(&machine, due).await;
+                let reported = report(&machine, due, &mut looked).await;
                 status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
                 match reported {
                     Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
@@ -260,17 +257,25 @@ async fn remove_strangers(workers: &Workers) {
     }
 }
 
+/// What a node's status was last made from, and found to say already: the node's version and the images.
+type Looked = Option<(Option<String>, Vec<Image>)>;
+
 /// Writes the node's status, where it has changed or a report is `due`. The node as it was written.
-async fn report(machine: &Machine, due: bool) -> Result<Option<Arc<Node>>, ApiError> {
+async fn report(machine: &Machine, due: bool, looked: &mut Looked) -> Result<Option<Arc<Node>>, ApiError> {
     let nodes = machine.client.all::<Node>();
     let Some(current) = nodes.get_opt(&machine.config.name).await? else {
         // Somebody deleted the node while it lives: it registers anew.
         return register(&machine.client, &machine.config, &*machine.runtime).await.map(Some);
     };
     let images = machine.runtime.images().await.unwrap_or_default();
+    let version = |node: &Node| node.metadata.resource_version.clone();
+    if !due && looked.as_ref().is_some_and(|(node, known)| *node == version(&current) && *known == images) {
+        return Ok(None);
+    }
     let before = current.status.clone().unwrap_or_default();
     let status = node_status(&machine.config, &*machine.runtime, &images, Some(&before), machine.clock().time());
     if !due && same_status(&before, &status) {
+        *looked = Some((version(&current), images));
         return Ok(None);
     }
     let mut changed = Node::clone(&current);

@@ -35,7 +35,8 @@ pub enum Action {
     /// Not before something changes.
     #[default]
     Done,
-    /// After so long.
+    /// After so long. With no time at all there is more to do: the object is not made to wait, as one is otherwise that
+    /// has been much work.
     After(Duration),
 }
 

@@ -128,7 +128,12 @@ impl Quantity {
 
 /// `nanos` as a multiple of `unit`, away from zero.
 fn round_up(nanos: i128, unit: i128) -> i128 {
-    match nanos % unit {
+    let rest = match (i64::try_from(nanos), i64::try_from(unit)) {
+        // Small numbers, which most are, are divided in a fraction of the time.
+        (Ok(nanos), Ok(unit)) => i128::from(nanos % unit),
+        _ => nanos % unit,
+    };
+    match rest {
         0 => nanos,
         rest => nanos - rest + unit * nanos.signum(),
     }

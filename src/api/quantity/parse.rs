@@ -115,10 +115,40 @@ fn scaled(digits: &[u8], shift: i64) -> i128 {
     number.min(LIMIT)
 }
 
+/// What nearly every amount is: few digits and a usual suffix. `None`: anything else, to be read with care.
+fn usual(text: &str) -> Option<Quantity> {
+    /// With at most so many digits nothing below comes near a limit.
+    const DIGITS: usize = 9;
+    let length = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, suffix) = text.split_at(length);
+    let (unit, format) = match suffix {
+        "" => (NANO, Format::DecimalSi),
+        "m" => (NANO / 1000, Format::DecimalSi),
+        "k" => (NANO * 1000, Format::DecimalSi),
+        "M" => (NANO * 1_000_000, Format::DecimalSi),
+        "G" => (NANO * 1_000_000_000, Format::DecimalSi),
+        "Ki" => (NANO << 10, Format::BinarySi),
+        "Mi" => (NANO << 20, Format::BinarySi),
+        "Gi" => (NANO << 30, Format::BinarySi),
+        _ => return None,
+    };
+    if length == 0 || length > DIGITS {
+        return None;
+    }
+    let number = digits.bytes().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+    Some(Quantity::of(i128::from(number) * unit, format))
+}
+
 impl FromStr for Quantity {
     type Err = ParseQuantityError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        usual(text).map_or_else(|| Self::careful(text), Ok)
+    }
+}
+
+impl Quantity {
+    fn careful(text: &str) -> Result<Self, ParseQuantityError> {
         let Parts { negative, whole, fraction, suffix } = split(text)?;
         let (scale, mut format) = scale(suffix).ok_or(ParseQuantityError::Suffix)?;
         let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|digit| digit - b'0').collect();
@@ -135,5 +165,20 @@ impl FromStr for Quantity {
             }
         }
         Ok(Self::of(if negative { -nanos } else { nanos }, format))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_leads_where_the_long_one_does(text in "[0-9]{1,9}(|m|k|M|G|Ki|Mi|Gi)") {
+            let (short, long) = (usual(&text).unwrap(), Quantity::careful(&text).unwrap());
+            prop_assert_eq!((short.nanos, short.format), (long.nanos, long.format));
+        }
     }
 }

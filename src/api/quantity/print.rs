@@ -8,8 +8,17 @@ const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 /// `number` divided by `base` as long as nothing is lost, at most `most` times; and how many times.
-fn reduce(mut number: i128, base: i128, most: usize) -> (i128, usize) {
+fn reduce(mut number: i128, base: i64, most: usize) -> (i128, usize) {
     let mut times = 0;
+    // Most numbers are small, and small ones are divided in a fraction of the time.
+    if let Ok(mut small) = i64::try_from(number) {
+        while times < most && small != 0 && small % base == 0 {
+            small /= base;
+            times += 1;
+        }
+        return (small.into(), times);
+    }
+    let base = i128::from(base);
     while times < most && number != 0 && number % base == 0 {
         number /= base;
         times += 1;

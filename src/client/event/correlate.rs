@@ -2,19 +2,22 @@
 //!
 //! Limits as in `k8s.io/client-go/tools/record/events_cache.go`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Recorded;
+use super::{EventType, Recorded};
 
-/// How many subjects each memory holds.
+/// How many subjects are remembered.
 const MEMORY: usize = 4096;
 /// So many different messages of one reason about one object within the interval are summed up from then on.
 const SIMILAR: (usize, Duration) = (10, Duration::from_secs(600));
 /// So many events may come at once from one component about one object, and one more each interval.
 const BURST: (f64, Duration) = (25.0, Duration::from_secs(300));
+/// How many different messages of one reason about one object are remembered, once they are old.
+const MESSAGES: usize = 64;
 
 /// An event to be written, in the light of those before it.
 #[derive(Clone, Debug)]
@@ -26,30 +29,42 @@ pub(super) struct Correlated {
     pub(super) first: Timestamp,
     /// The name of the event that says it already.
     pub(super) written_as: Option<String>,
-    key: String,
+    subject: Arc<str>,
+    /// Whether it stands for others as well.
+    summed_up: bool,
 }
 
+/// Remembers what each component has told of each object; what it heard of first it forgets first.
 #[derive(Debug, Default)]
 pub(super) struct Correlator {
-    floods: Memory<Bucket>,
-    similar: Memory<Similar>,
-    seen: Memory<Seen>,
+    subjects: BTreeMap<Arc<str>, Subject>,
+    order: VecDeque<Arc<str>>,
 }
 
+/// What one component has told of one object.
 #[derive(Debug)]
-struct Bucket {
+struct Subject {
+    /// How many more it may tell now.
     tokens: f64,
     filled: Timestamp,
+    topics: Vec<Topic>,
 }
 
+/// Events of one type and reason.
 #[derive(Debug)]
-struct Similar {
-    messages: BTreeSet<String>,
+struct Topic {
+    kind: EventType,
+    reason: String,
+    /// The messages of late.
+    messages: Vec<String>,
     last: Timestamp,
+    seen: Vec<Seen>,
 }
 
 #[derive(Clone, Debug)]
 struct Seen {
+    /// `None`: all that were summed up.
+    message: Option<String>,
     count: i32,
     first: Timestamp,
     name: Option<String>,
@@ -58,87 +73,109 @@ struct Seen {
 impl Correlator {
     /// What to write of an event; nothing where there are too many.
     pub(super) fn observe(&mut self, mut event: Recorded) -> Option<Correlated> {
-        let about = &event.about;
-        let source = format!(
-            "{}\n{}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
-            event.component,
-            event.host,
-            about.kind,
-            about.namespace,
-            about.name,
-            about.uid,
-            about.api_version,
-            about.field_path
-        );
-        let group = format!("{source}\n{:?}\n{}", event.kind, event.reason);
-        let mut key = format!("{group}\n{}", event.message);
-
-        let similar = self.similar.entry(&group, || Similar { messages: BTreeSet::new(), last: event.time });
-        if since(event.time, similar.last) > SIMILAR.1 {
-            similar.messages.clear();
-        }
-        similar.last = event.time;
-        similar.messages.insert(event.message.clone());
-        if similar.messages.len() >= SIMILAR.0 {
-            similar.messages.pop_first();
-            event.message = format!("(combined from similar events): {}", event.message);
-            key = group;
-        }
-
-        let bucket = self.floods.entry(&source, || Bucket { tokens: BURST.0, filled: event.time });
-        let gained = since(event.time, bucket.filled).as_secs_f64() / BURST.1.as_secs_f64();
-        bucket.tokens = (bucket.tokens + gained).min(BURST.0);
-        bucket.filled = event.time;
-        if bucket.tokens < 1.0 {
+        let key = self.enter(&event);
+        let subject = self.subjects.get_mut(&key)?;
+        let topic = subject.topic(event.kind, &event.reason, event.time);
+        let summed_up = topic.sums_up(&event.message, event.time);
+        if !subject.may_tell(event.time) {
             return None;
         }
-        bucket.tokens -= 1.0;
-
-        let seen = self.seen.entry(&key, || Seen { count: 0, first: event.time, name: None });
+        let topic = subject.topic(event.kind, &event.reason, event.time);
+        let seen = topic.seen((!summed_up).then_some(&event.message), event.time);
         seen.count = seen.count.saturating_add(1);
-        let Seen { count, first, name } = seen.clone();
-        Some(Correlated { event, count, first, written_as: name, key })
+        let (count, first, written_as) = (seen.count, seen.first, seen.name.clone());
+        if summed_up {
+            event.message = format!("(combined from similar events): {}", event.message);
+        }
+        Some(Correlated { event, count, first, written_as, subject: key, summed_up })
     }
 
     /// Remembers under which name an event was written.
     pub(super) fn wrote(&mut self, correlated: &Correlated, name: String) {
-        if let Some(seen) = self.seen.get_mut(&correlated.key) {
-            seen.name = Some(name);
+        let Correlated { event, subject, summed_up, .. } = correlated;
+        if let Some(subject) = self.subjects.get_mut(subject) {
+            let topic = subject.topic(event.kind, &event.reason, event.time);
+            topic.seen((!summed_up).then_some(&event.message), event.time).name = Some(name);
         }
+    }
+
+    /// The key of an event's subject, which is there from now on.
+    fn enter(&mut self, event: &Recorded) -> Arc<str> {
+        let about = &event.about;
+        // The UID first: it tells most subjects apart.
+        let of_object = [&about.uid, &about.name, &about.namespace, &about.kind, &about.api_version, &about.field_path];
+        let of_object = of_object.map(|text| text.as_deref().unwrap_or_default());
+        let key = [&of_object[..], &[&event.component, &event.host]].concat().join("\n");
+        if let Some((known, _)) = self.subjects.get_key_value(&*key) {
+            return Arc::clone(known);
+        }
+        let key: Arc<str> = key.into();
+        self.order.push_back(Arc::clone(&key));
+        if self.order.len() > MEMORY
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.subjects.remove(&oldest);
+        }
+        let subject = Subject { tokens: BURST.0, filled: event.time, topics: Vec::new() };
+        self.subjects.insert(Arc::clone(&key), subject);
+        key
+    }
+}
+
+impl Subject {
+    fn topic(&mut self, kind: EventType, reason: &str, now: Timestamp) -> &mut Topic {
+        let known = self.topics.iter().position(|topic| topic.kind == kind && topic.reason == reason);
+        let at = known.unwrap_or_else(|| {
+            let (reason, messages, seen) = (reason.to_owned(), Vec::new(), Vec::new());
+            self.topics.push(Topic { kind, reason, messages, last: now, seen });
+            self.topics.len() - 1
+        });
+        &mut self.topics[at]
+    }
+
+    /// Takes one of the tokens, which come back with time.
+    fn may_tell(&mut self, now: Timestamp) -> bool {
+        let gained = since(now, self.filled).as_secs_f64() / BURST.1.as_secs_f64();
+        self.tokens = (self.tokens + gained).min(BURST.0);
+        self.filled = now;
+        let may = self.tokens >= 1.0;
+        if may {
+            self.tokens -= 1.0;
+        }
+        may
+    }
+}
+
+impl Topic {
+    /// Takes in a message. Whether there are so many by now that they are summed up.
+    fn sums_up(&mut self, message: &str, now: Timestamp) -> bool {
+        if since(now, self.last) > SIMILAR.1 {
+            self.messages.clear();
+        }
+        self.last = now;
+        if self.messages.iter().all(|known| known != message) {
+            self.messages.push(message.to_owned());
+        }
+        let too_many = self.messages.len() >= SIMILAR.0;
+        if too_many {
+            self.messages.remove(0);
+        }
+        too_many
+    }
+
+    fn seen(&mut self, message: Option<&String>, now: Timestamp) -> &mut Seen {
+        let known = self.seen.iter().position(|seen| seen.message.as_ref() == message);
+        let at = known.unwrap_or_else(|| {
+            if self.seen.len() == MESSAGES {
+                self.seen.remove(0);
+            }
+            self.seen.push(Seen { message: message.cloned(), count: 0, first: now, name: None });
+            self.seen.len() - 1
+        });
+        &mut self.seen[at]
     }
 }
 
 fn since(now: Timestamp, before: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(before).max(SignedDuration::ZERO)).unwrap_or_default()
-}
-
-/// A map that forgets what came first.
-#[derive(Debug)]
-struct Memory<V> {
-    values: BTreeMap<String, V>,
-    order: VecDeque<String>,
-}
-
-impl<V> Default for Memory<V> {
-    fn default() -> Self {
-        Self { values: BTreeMap::new(), order: VecDeque::new() }
-    }
-}
-
-impl<V> Memory<V> {
-    fn entry(&mut self, key: &str, new: impl FnOnce() -> V) -> &mut V {
-        if !self.values.contains_key(key) {
-            self.order.push_back(key.to_owned());
-            if self.order.len() > MEMORY
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.values.remove(&oldest);
-            }
-        }
-        self.values.entry(key.to_owned()).or_insert_with(new)
-    }
-
-    fn get_mut(&mut self, key: &str) -> Option<&mut V> {
-        self.values.get_mut(key)
-    }
 }

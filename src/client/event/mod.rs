@@ -233,7 +233,7 @@ impl Names {
         let object = event.about.name.clone().unwrap_or_default();
         let mut nanos = event.time.as_nanosecond();
         for (name, taken) in &self.recent {
-            if *name == object && *taken >= nanos {
+            if *taken >= nanos && *name == object {
                 nanos = taken + 1;
             }
         }

@@ -37,8 +37,8 @@ pub(super) async fn write(
         if pod.status.as_ref() == Some(&status) {
             return Ok(Reported::Written(pod));
         }
-        let mut changed = Pod::clone(&pod);
-        changed.status = Some(status);
+        // A status is written without the spec, which is not its to change.
+        let changed = Pod { metadata: pod.metadata.clone(), spec: None, status: Some(status) };
         match pods.update_status(changed).await {
             Ok(written) => return Ok(Reported::Written(written)),
             Err(error) if error.is_not_found() => return Ok(Reported::Gone),

@@ -92,8 +92,9 @@ pub(in crate::node) struct Ending {
 #[derive(Debug)]
 pub(in crate::node) struct PodState {
     pub(in crate::node) pod: Arc<Pod>,
-    /// The containers that the agent knows, by name.
-    pub(in crate::node) containers: BTreeMap<String, Instances>,
+    /// The containers that the agent knows, by name. Boxed: a map has room for eleven from the start, and most pods
+    /// have one.
+    pub(in crate::node) containers: BTreeMap<String, Box<Instances>>,
     pub(in crate::node) sandbox: Option<SandboxStatus>,
     /// How many sandboxes there were.
     pub(in crate::node) sandboxes: u32,
@@ -188,7 +189,7 @@ impl PodState {
     }
 
     pub(in crate::node) fn instances(&self, container: &str) -> Option<&Instances> {
-        self.containers.get(container)
+        self.containers.get(container).map(|instances| &**instances)
     }
 
     /// Whether the pod's main containers have begun.

@@ -18,6 +18,7 @@ use super::state::{Condemned, Ending, PodState, Waiting, container};
 use super::termination::{Killing, PodKilling, kill};
 use crate::api::ApiError;
 use crate::client::EventType;
+use crate::node::admit::Demand;
 use crate::node::machine::Machine;
 use crate::node::probe::{self, Aspect, Due, Key, Outcome, Table};
 use crate::node::restart::Backoff;
@@ -49,6 +50,8 @@ pub(in crate::node) struct Wanted {
 pub(in crate::node) struct Handle {
     pub(in crate::node) wanted: watch::Sender<Wanted>,
     pub(in crate::node) state: Arc<Mutex<PodState>>,
+    /// What the pod takes of the node, in that generation.
+    pub(in crate::node) demand: (Option<i64>, Arc<Demand>),
     poke: Arc<Notify>,
     _task: AbortOnDropHandle<()>,
 }
@@ -58,6 +61,7 @@ impl Handle {
     pub(in crate::node) fn start(
         machine: &Arc<Machine>,
         wanted: Wanted,
+        demand: Arc<Demand>,
         known: Option<SandboxStatus>,
         finished: impl FnOnce(&str) + Send + 'static,
     ) -> Self {
@@ -104,7 +108,23 @@ impl Handle {
             worker.run().await;
             finished(&uid);
         });
-        Self { wanted, state, poke, _task: AbortOnDropHandle::new(task) }
+        let demand = (pod.metadata.generation, demand);
+        Self { wanted, state, demand, poke, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// Passes on the latest version of the pod, or that the API has it no more.
+    pub(in crate::node) fn change(&mut self, pod: &Arc<Pod>, gone: bool) {
+        if self.demand.0 != pod.metadata.generation {
+            let demand = pod.spec.as_ref().map(Demand::of).unwrap_or_default();
+            self.demand = (pod.metadata.generation, Arc::new(demand));
+        }
+        self.wanted.send_modify(|wanted| (wanted.pod, wanted.gone) = (Arc::clone(pod), wanted.gone || gone));
+    }
+
+    /// Whether the pod takes nothing of the node any more, or never did.
+    pub(in crate::node) fn is_over(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.refused.is_some() || state.ending.as_ref().is_some_and(|ending| ending.done)
     }
 
     /// Something has happened in the runtime.
@@ -159,7 +179,8 @@ struct Worker {
     gone: bool,
     /// Whether the API has been asked to delete the pod.
     deleted: bool,
-    /// What was last written, and the revision that it got: the same is not written over it again.
+    /// What was last written and came out otherwise, and the revision that it got: the same is not written over it
+    /// again.
     written: Option<(PodStatus, u64)>,
 }
 
@@ -416,6 +437,8 @@ impl Worker {
     fn reported(&mut self, result: Result<Reported, ApiError>) {
         match result {
             Ok(Reported::Written(pod)) => {
+                // What came to be as it was written needs no other memory than the pod.
+                self.written.take_if(|written| pod.status.as_ref() == Some(&written.0));
                 if let Some(written) = &mut self.written {
                     written.1 = revision(&pod);
                 }

@@ -1,6 +1,7 @@
 //! The probes of a pod: when each is due, and what their outcomes amount to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -51,8 +52,8 @@ impl Table {
     pub(in crate::node) fn sync(&mut self, state: &mut PodState, now: Timestamp) {
         let ending = state.ending.is_some();
         let mut kept = Vec::new();
-        let spec = state.pod.spec.clone().unwrap_or_default();
-        for (role, container) in containers(&spec) {
+        let pod = Arc::clone(&state.pod);
+        for (role, container) in pod.spec.iter().flat_map(containers) {
             if !matches!(role, Role::Main | Role::Sidecar) {
                 continue;
             }

@@ -1,5 +1,7 @@
 //! The status of a pod.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
@@ -25,29 +27,34 @@ pub(in crate::node) fn pod_status(
     scheme: &str,
     now: Timestamp,
 ) -> PodStatus {
+    static NOTHING: LazyLock<PodStatus> = LazyLock::new(PodStatus::default);
     let now = time(now);
-    let before = before.cloned().unwrap_or_default();
+    let before = before.unwrap_or(&NOTHING);
     let generation = state.pod.metadata.generation;
+    // It never changes.
+    let qos_class = Some(before.qos_class.clone().unwrap_or_else(|| qos_class(state.spec()).to_owned()));
+    let start_time = Some(before.start_time.clone().unwrap_or_else(|| now.clone()));
     if let Some((reason, message)) = &state.refused {
         return PodStatus {
             observed_generation: generation,
             phase: Some("Failed".to_owned()),
             reason: Some(reason.clone()),
             message: Some(message.clone()),
-            start_time: before.start_time.clone().or_else(|| Some(now.clone())),
-            qos_class: Some(qos_class(state.spec()).to_owned()),
-            ..before
+            start_time,
+            qos_class,
+            ..before.clone()
         };
     }
-    let (mut init, mut main, mut ephemeral) = (Vec::new(), Vec::new(), Vec::new());
-    for (role, container) in containers(state.spec()) {
-        let status = container_status(state, role, &container, scheme);
-        match role {
-            Role::Init | Role::Sidecar => init.push(status),
-            Role::Main => main.push(status),
-            Role::Ephemeral => ephemeral.push(status),
-        }
-    }
+    let statuses = |wanted: &[Role]| -> Vec<ContainerStatus> {
+        let some = || containers(state.spec()).filter(|(role, _)| wanted.contains(role));
+        // Exactly as many: they are large, and kept for as long as the pod.
+        let mut all = Vec::with_capacity(some().count());
+        all.extend(some().map(|(role, container)| container_status(state, role, &container, scheme)));
+        all
+    };
+    let init = statuses(&[Role::Init, Role::Sidecar]);
+    let main = statuses(&[Role::Main]);
+    let ephemeral = statuses(&[Role::Ephemeral]);
     let failure = state.ending.as_ref().and_then(|ending| ending.failure.as_ref());
     let terminal = before.phase.as_deref().filter(|phase| matches!(*phase, "Succeeded" | "Failed"));
     let phase = match terminal {
@@ -69,19 +76,25 @@ pub(in crate::node) fn pod_status(
         observed_generation: generation,
         phase: Some(phase.to_owned()),
         conditions: Some(conditions),
-        reason: failure.map(|failure| failure.0.to_owned()).or(before.reason),
-        message: failure.map(|failure| failure.1.clone()).or(before.message),
+        reason: failure.map(|failure| failure.0.to_owned()).or_else(|| before.reason.clone()),
+        message: failure.map(|failure| failure.1.clone()).or_else(|| before.message.clone()),
         host_ip: Some(host.clone()),
         host_ips: Some(vec![HostIP { ip: host }]),
         pod_ip: ips.first().cloned(),
         pod_ips: Some(ips.into_iter().map(|ip| PodIP { ip }).collect()).filter(|ips: &Vec<_>| !ips.is_empty()),
-        start_time: before.start_time.or_else(|| Some(now.clone())),
+        start_time,
         init_container_statuses: filled(init),
         container_statuses: filled(main),
         ephemeral_container_statuses: filled(ephemeral),
-        qos_class: Some(qos_class(state.spec()).to_owned()),
+        qos_class,
         nominated_node_name: None,
-        ..before
+        // What others say stays.
+        allocated_resources: before.allocated_resources.clone(),
+        extended_resource_claim_status: before.extended_resource_claim_status.clone(),
+        node_allocatable_resource_claim_statuses: before.node_allocatable_resource_claim_statuses.clone(),
+        resize: before.resize.clone(),
+        resource_claim_statuses: before.resource_claim_statuses.clone(),
+        resources: before.resources.clone(),
     }
 }
 

@@ -76,8 +76,9 @@ pub(in crate::reconcile) async fn work<T, F>(
             Some((key, outcome, took)) = calls.next() => {
                 inbox.with(|queue| {
                     let now = clock.elapsed();
+                    let more = matches!(outcome, Ok(Action::After(Duration::ZERO)));
                     finish(name, queue, &key, outcome, now);
-                    queue.done(&key, took, now);
+                    queue.done(&key, if more { Duration::ZERO } else { took }, now);
                 });
             }
             () = inbox.bell.notified() => {}

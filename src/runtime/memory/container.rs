@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, poll};
 use jiff::Timestamp;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::context::{ContainerContext, Place, Process};
+use super::events::Events;
 use super::log::Log;
 use super::script::SimulatedImage;
 use super::shell::{Shell, Sink, knows};
@@ -46,7 +47,7 @@ pub(super) struct Container {
     stdin: Mutex<Option<mpsc::Sender<Bytes>>>,
     /// The main program and what is run beside it: gone with the container.
     tasks: Mutex<JoinSet<()>>,
-    events: broadcast::Sender<RuntimeEvent>,
+    events: Events,
 }
 
 impl Container {
@@ -59,7 +60,7 @@ impl Container {
         image: SimulatedImage,
         present: &Image,
         host: &FileTree,
-        events: broadcast::Sender<RuntimeEvent>,
+        events: Events,
     ) -> Self {
         let own = image.layer();
         for (path, file) in etc(&place) {
@@ -105,7 +106,7 @@ impl Container {
 
     fn emit(&self, kind: EventKind) {
         let event = RuntimeEvent { pod: self.place.sandbox.uid.clone(), sandbox: self.sandbox.clone(), kind };
-        let _ = self.events.send(event); // nobody may listen
+        self.events.send(&event);
     }
 
     fn context(&self, stdin: Option<mpsc::Receiver<Bytes>>) -> ContainerContext {
@@ -140,9 +141,9 @@ impl Container {
         if !begun {
             return Err(RuntimeError::State(format!("container {:?} has been started before", self.id.as_str())));
         }
-        let (stdin, typed) = mpsc::channel(SESSION);
-        *self.stdin.lock().unwrap_or_else(PoisonError::into_inner) = self.config.stdin.then_some(stdin);
-        let (program, context) = (Arc::clone(&self.image.program), self.context(Some(typed)));
+        let (stdin, typed) = self.config.stdin.then(|| mpsc::channel(SESSION)).unzip();
+        *self.stdin.lock().unwrap_or_else(PoisonError::into_inner) = stdin;
+        let (program, context) = (Arc::clone(&self.image.program), self.context(typed));
         let run = async move { program.run(context).await };
         let mut run = Box::pin(AssertUnwindSafe(run).catch_unwind());
         // The program's first steps are part of its start: one that begins with listening is reachable once it runs.

@@ -2,6 +2,7 @@
 
 mod container;
 mod context;
+mod events;
 mod health;
 mod log;
 mod network;
@@ -16,9 +17,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::broadcast;
-
-use super::{ContainerId, FileTree, Image, RuntimeEvent, SandboxConfig, SandboxId, SandboxStatus};
+use self::events::Events;
+use super::{ContainerId, FileTree, Image, SandboxConfig, SandboxId, SandboxStatus};
 use crate::clock::Clock;
 use crate::random::Random;
 
@@ -26,9 +26,6 @@ pub use context::{ContainerContext, Program};
 pub use network::{Listener, Network, PodRange, SimulatedNetwork};
 pub use script::{Registry, Script, SimulatedImage};
 pub use view::Files;
-
-/// Events that a reader may be behind before it has lost some.
-const EVENTS: usize = 1024;
 
 /// What a [`MemoryRuntime`] is made from.
 #[derive(Clone, Debug)]
@@ -81,7 +78,7 @@ struct Inner {
     tables: Mutex<Tables>,
     /// The files of the simulated node, for `hostPath`.
     host: FileTree,
-    events: broadcast::Sender<RuntimeEvent>,
+    events: Events,
 }
 
 #[derive(Default)]
@@ -113,8 +110,7 @@ impl fmt::Debug for MemoryRuntime {
 impl MemoryRuntime {
     /// A runtime without pods.
     pub fn new(config: MemoryConfig) -> Self {
-        let events = broadcast::Sender::new(EVENTS);
-        Self(Arc::new(Inner { config, tables: Mutex::default(), host: FileTree::default(), events }))
+        Self(Arc::new(Inner { config, tables: Mutex::default(), host: FileTree::default(), events: Events::default() }))
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

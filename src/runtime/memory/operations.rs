@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt};
-use tokio::sync::broadcast::error::RecvError;
+use futures::stream::BoxStream;
 
 use super::container::Container;
 use super::context::Place;
@@ -49,7 +48,7 @@ impl MemoryRuntime {
 
     fn emit(&self, pod: &str, sandbox: &SandboxId, kind: EventKind) {
         // Nobody may listen.
-        let _ = self.0.events.send(RuntimeEvent { pod: pod.to_owned(), sandbox: sandbox.clone(), kind });
+        self.0.events.send(&RuntimeEvent { pod: pod.to_owned(), sandbox: sandbox.clone(), kind });
     }
 }
 
@@ -63,17 +62,7 @@ impl Runtime for MemoryRuntime {
     }
 
     fn events(&self) -> BoxStream<'static, RuntimeEvent> {
-        stream::unfold(self.0.events.subscribe(), |mut events| async {
-            match events.recv().await {
-                Ok(event) => Some((event, events)),
-                Err(RecvError::Closed) => None,
-                Err(RecvError::Lagged(_)) => {
-                    let lost = RuntimeEvent { pod: String::new(), sandbox: SandboxId::new(""), kind: EventKind::Lost };
-                    Some((lost, events))
-                }
-            }
-        })
-        .boxed()
+        self.0.events.listen()
     }
 
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<SandboxStatus> {

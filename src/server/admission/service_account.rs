@@ -95,7 +95,9 @@ impl ServiceAccounts {
         spec.init_containers.iter_mut().flatten().for_each(&mut mount);
         spec.containers.iter_mut().for_each(&mut mount);
         if needed && own.is_none() {
-            spec.volumes.get_or_insert_default().push(token_volume(name));
+            let volumes = spec.volumes.get_or_insert_default();
+            volumes.reserve_exact(1); // they are large, and there will be no other
+            volumes.push(token_volume(name));
         }
     }
 }

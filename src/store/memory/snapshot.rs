@@ -61,9 +61,7 @@ impl Snapshot {
     /// Lets `cold` stand for `object` where that is still there.
     pub(super) fn cool(&mut self, object: &Object, cold: Object) {
         let key = object.key();
-        if let Some(table) = self.tables.get_mut(&key.resource)
-            && table.objects.get(key.place()).is_some_and(|current| current.ptr_eq(object))
-        {
+        if let Some(table) = self.tables.get_mut(&key.resource) {
             Arc::make_mut(table).cool(key.place(), object, cold);
         }
     }
@@ -116,7 +114,10 @@ impl Table {
 
     /// The index knows an object's value by its typed form.
     fn cool(&mut self, place: &Arc<str>, object: &Object, cold: Object) {
-        self.objects.insert(Arc::clone(place), cold.clone());
+        match self.objects.get_mut(place) {
+            Some(current) if current.ptr_eq(object) => *current = cold.clone(),
+            _ => return,
+        }
         for entries in &mut self.indexes {
             if let Some(value) = (entries.index.value)(object) {
                 entries.insert(value, place, cold.clone());

@@ -3,8 +3,15 @@
 //! A B+ tree whose nodes are shared between versions: a change copies the nodes on its path that another version holds,
 //! and changes the others where they are. Branches count what is below them, so that a page of a list knows how many
 //! objects follow it without looking at them.
+//!
+//! The keys of a resource have much in common, and each lies somewhere else in memory. So a node keeps a few bytes of
+//! each, behind what all of them begin with: they decide nearly every comparison without looking at the key.
+
+mod heads;
 
 use std::sync::Arc;
+
+use self::heads::Heads;
 
 /// The widest node. Every entry of a copied node costs two reference counts, every level two allocations: this is
 /// where both together are least.
@@ -19,8 +26,26 @@ pub(super) struct Tree<V>(Arc<Node<V>>);
 
 #[derive(Clone, Debug)]
 enum Node<V> {
-    Leaf(Vec<(Arc<str>, V)>),
-    Branch(Vec<Child<V>>),
+    Leaf(Row<Entry<V>>),
+    Branch(Row<Child<V>>),
+}
+
+/// What a node has, in the order of its keys.
+#[derive(Clone, Debug)]
+struct Row<T> {
+    heads: Heads,
+    items: Vec<T>,
+}
+
+/// Where a node's items have their keys.
+trait Keyed {
+    fn key(&self) -> &Arc<str>;
+}
+
+#[derive(Clone, Debug)]
+struct Entry<V> {
+    key: Arc<str>,
+    value: V,
 }
 
 #[derive(Debug)]
@@ -34,14 +59,14 @@ struct Child<V> {
 /// Values in the order of their keys.
 pub(super) struct Values<'a, V> {
     above: Vec<std::slice::Iter<'a, Child<V>>>,
-    leaf: std::slice::Iter<'a, (Arc<str>, V)>,
+    leaf: std::slice::Iter<'a, Entry<V>>,
 }
 
 // === impl Tree ===
 
 impl<V> Default for Tree<V> {
     fn default() -> Self {
-        Self(Arc::new(Node::Leaf(Vec::new())))
+        Self(Arc::new(Node::Leaf(Row::of(Vec::new()))))
     }
 }
 
@@ -55,8 +80,8 @@ impl<V> Tree<V> {
         let mut node = &*self.0;
         loop {
             match node {
-                Node::Leaf(entries) => return find(entries, key).ok().map(|at| &entries[at].1),
-                Node::Branch(children) => node = &children[toward(children, key)].node,
+                Node::Leaf(row) => return row.find(key).ok().map(|at| &row.items[at].value),
+                Node::Branch(row) => node = &row.items[row.toward(key)].node,
             }
         }
     }
@@ -66,11 +91,11 @@ impl<V> Tree<V> {
         let (mut node, mut rank) = (&*self.0, 0);
         loop {
             match node {
-                Node::Leaf(entries) => return rank + find(entries, key).unwrap_or_else(|at| at),
-                Node::Branch(children) => {
-                    let at = toward(children, key);
-                    rank += children[..at].iter().map(|child| child.count).sum::<usize>();
-                    node = &children[at].node;
+                Node::Leaf(row) => return rank + row.find(key).unwrap_or_else(|at| at),
+                Node::Branch(row) => {
+                    let at = row.toward(key);
+                    rank += row.items[..at].iter().map(|child| child.count).sum::<usize>();
+                    node = &row.items[at].node;
                 }
             }
         }
@@ -81,11 +106,11 @@ impl<V> Tree<V> {
         let (mut node, mut above) = (&*self.0, Vec::new());
         loop {
             match node {
-                Node::Leaf(entries) => {
-                    return Values { above, leaf: entries[rank.min(entries.len())..].iter() };
+                Node::Leaf(row) => {
+                    return Values { above, leaf: row.items[rank.min(row.items.len())..].iter() };
                 }
-                Node::Branch(children) => {
-                    let mut at = 0;
+                Node::Branch(row) => {
+                    let (children, mut at) = (&row.items, 0);
                     while at + 1 < children.len() && rank >= children[at].count {
                         rank -= children[at].count;
                         at += 1;
@@ -99,15 +124,15 @@ impl<V> Tree<V> {
 }
 
 impl<V: Clone> Tree<V> {
+    /// Looking for a key to change costs what changing it does, also where it is not there.
     pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
-        self.get(key)?;
         let mut node = Arc::make_mut(&mut self.0);
         loop {
             match node {
-                Node::Leaf(entries) => return find(entries, key).ok().map(|at| &mut entries[at].1),
-                Node::Branch(children) => {
-                    let at = toward(children, key);
-                    node = Arc::make_mut(&mut children[at].node);
+                Node::Leaf(row) => return row.find(key).ok().map(|at| &mut row.items[at].value),
+                Node::Branch(row) => {
+                    let at = row.toward(key);
+                    node = Arc::make_mut(&mut row.items[at].node);
                 }
             }
         }
@@ -118,25 +143,21 @@ impl<V: Clone> Tree<V> {
         let root = Arc::make_mut(&mut self.0);
         let old = root.insert(key, value);
         if let Some(behind) = root.half() {
-            let before = std::mem::replace(root, Node::Branch(Vec::with_capacity(WIDTH + 1)));
-            if let Node::Branch(children) = root {
-                children.extend([Child::of(before), Child::of(behind)]);
-            }
+            let before = std::mem::replace(root, Node::Branch(Row::of(Vec::new())));
+            *root = Node::Branch(Row::of(vec![Child::of(before), Child::of(behind)]));
         }
         old
     }
 
     /// Removes a key; returns its value.
     pub(super) fn remove(&mut self, key: &str) -> Option<V> {
-        // A key that is not there is no reason to copy anything.
-        self.get(key)?;
-        let old = Arc::make_mut(&mut self.0).remove(key);
-        while let Node::Branch(children) = &*self.0
-            && let [only] = children.as_slice()
+        let old = Arc::make_mut(&mut self.0).remove(key)?;
+        while let Node::Branch(row) = &*self.0
+            && let [only] = row.items.as_slice()
         {
             self.0 = Arc::clone(&only.node);
         }
-        old
+        Some(old)
     }
 }
 
@@ -145,25 +166,25 @@ impl<V: Clone> Tree<V> {
 impl<V> Node<V> {
     fn count(&self) -> usize {
         match self {
-            Self::Leaf(entries) => entries.len(),
-            Self::Branch(children) => children.iter().map(|child| child.count).sum(),
+            Self::Leaf(row) => row.items.len(),
+            Self::Branch(row) => row.items.iter().map(|child| child.count).sum(),
         }
     }
 
     fn width(&self) -> usize {
         match self {
-            Self::Leaf(entries) => entries.len(),
-            Self::Branch(children) => children.len(),
+            Self::Leaf(row) => row.items.len(),
+            Self::Branch(row) => row.items.len(),
         }
     }
 
     /// The least key that it may have; no node below the root is empty.
     fn first(&self) -> Arc<str> {
-        match self {
-            Self::Leaf(entries) => entries.first().map(|(key, _)| Arc::clone(key)),
-            Self::Branch(children) => children.first().map(|child| Arc::clone(&child.first)),
-        }
-        .unwrap_or_default()
+        let first = match self {
+            Self::Leaf(row) => row.items.first().map(Keyed::key),
+            Self::Branch(row) => row.items.first().map(Keyed::key),
+        };
+        first.cloned().unwrap_or_default()
     }
 }
 
@@ -171,26 +192,32 @@ impl<V: Clone> Node<V> {
     /// May leave the node wider by one than it may be.
     fn insert(&mut self, key: Arc<str>, value: V) -> Option<V> {
         match self {
-            Self::Leaf(entries) => match find(entries, &key) {
-                Ok(at) => Some(std::mem::replace(&mut entries[at].1, value)),
+            Self::Leaf(row) => match row.find(&key) {
+                Ok(at) => Some(std::mem::replace(&mut row.items[at].value, value)),
                 Err(at) => {
-                    entries.insert(at, (key, value));
+                    row.insert(at, Entry { key, value });
                     None
                 }
             },
-            Self::Branch(children) => {
-                let at = toward(children, &key);
-                let child = &mut children[at];
-                if key < child.first {
+            Self::Branch(row) => {
+                let at = row.toward(&key);
+                let child = &mut row.items[at];
+                let is_first = key < child.first;
+                if is_first {
                     child.first = Arc::clone(&key);
                 }
                 let node = Arc::make_mut(&mut child.node);
                 let old = node.insert(key, value);
                 child.count += usize::from(old.is_none());
-                if let Some(behind) = node.half() {
-                    let behind = Child::of(behind);
+                let behind = node.half().map(Child::of);
+                if let Some(behind) = &behind {
                     child.count -= behind.count;
-                    children.insert(at + 1, behind);
+                }
+                if is_first {
+                    row.heads = Heads::of(&row.items);
+                }
+                if let Some(behind) = behind {
+                    row.insert(at + 1, behind);
                 }
                 old
             }
@@ -199,32 +226,29 @@ impl<V: Clone> Node<V> {
 
     /// Takes the second half of what has become too wide.
     fn half(&mut self) -> Option<Self> {
-        fn half<T>(items: &mut Vec<T>) -> Option<Vec<T>> {
-            (items.len() > WIDTH).then(|| items.split_off(items.len() / 2))
-        }
         match self {
-            Self::Leaf(entries) => half(entries).map(Self::Leaf),
-            Self::Branch(children) => half(children).map(Self::Branch),
+            Self::Leaf(row) => row.half().map(Self::Leaf),
+            Self::Branch(row) => row.half().map(Self::Branch),
         }
     }
 
     fn remove(&mut self, key: &str) -> Option<V> {
         match self {
-            Self::Leaf(entries) => find(entries, key).ok().map(|at| entries.remove(at).1),
-            Self::Branch(children) => {
-                let at = toward(children, key);
-                let child = &mut children[at];
+            Self::Leaf(row) => row.find(key).ok().map(|at| row.remove(at).value),
+            Self::Branch(row) => {
+                let at = row.toward(key);
+                let child = &mut row.items[at];
                 let old = Arc::make_mut(&mut child.node).remove(key)?;
                 child.count -= 1;
                 let width = child.node.width();
-                let room = |at: &usize| children.get(*at).is_some_and(|other| other.node.width() + width <= WIDTH);
+                let room = |at: &usize| row.items.get(*at).is_some_and(|other| other.node.width() + width <= WIDTH);
                 if width == 0 {
-                    children.remove(at);
+                    row.remove(at);
                 } else if width < NARROW
                     && let Some(beside) = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().find(room)
                 {
-                    let behind = children.remove(at.max(beside));
-                    let before = &mut children[at.min(beside)];
+                    let behind = row.remove(at.max(beside));
+                    let before = &mut row.items[at.min(beside)];
                     before.count += behind.count;
                     Arc::make_mut(&mut before.node).append(Arc::unwrap_or_clone(behind.node));
                 }
@@ -236,14 +260,70 @@ impl<V: Clone> Node<V> {
     /// Adds what a node behind this one has; leaves are all of one height.
     fn append(&mut self, behind: Self) {
         match (self, behind) {
-            (Self::Leaf(entries), Self::Leaf(behind)) => entries.extend(behind),
-            (Self::Branch(children), Self::Branch(behind)) => children.extend(behind),
+            (Self::Leaf(row), Self::Leaf(behind)) => row.append(behind),
+            (Self::Branch(row), Self::Branch(behind)) => row.append(behind),
             (Self::Leaf(_), Self::Branch(_)) | (Self::Branch(_), Self::Leaf(_)) => unreachable!("of one height"),
         }
     }
 }
 
+// === impl Row ===
+
+impl<T: Keyed> Row<T> {
+    fn of(items: Vec<T>) -> Self {
+        Self { heads: Heads::of(&items), items }
+    }
+
+    /// Where a key is, or would be.
+    fn find(&self, key: &str) -> Result<usize, usize> {
+        self.heads.find(&self.items, key)
+    }
+
+    /// Where below a branch `key` is, or would be.
+    fn toward(&self, key: &str) -> usize {
+        self.find(key).unwrap_or_else(|at| at.saturating_sub(1))
+    }
+
+    fn insert(&mut self, at: usize, item: T) {
+        self.items.insert(at, item);
+        self.heads.inserted(&self.items, at);
+    }
+
+    fn remove(&mut self, at: usize) -> T {
+        self.heads.removed(at);
+        self.items.remove(at)
+    }
+
+    fn half(&mut self) -> Option<Self> {
+        if self.items.len() <= WIDTH {
+            return None;
+        }
+        let behind = Self::of(self.items.split_off(self.items.len() / 2));
+        self.heads = Heads::of(&self.items);
+        Some(behind)
+    }
+
+    fn append(&mut self, behind: Self) {
+        self.items.extend(behind.items);
+        self.heads = Heads::of(&self.items);
+    }
+}
+
+// === impl Entry ===
+
+impl<V> Keyed for Entry<V> {
+    fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+}
+
 // === impl Child ===
+
+impl<V> Keyed for Child<V> {
+    fn key(&self) -> &Arc<str> {
+        &self.first
+    }
+}
 
 impl<V> Child<V> {
     fn of(node: Node<V>) -> Self {
@@ -264,34 +344,25 @@ impl<'a, V> Iterator for Values<'a, V> {
 
     fn next(&mut self) -> Option<&'a V> {
         loop {
-            if let Some((_, value)) = self.leaf.next() {
-                return Some(value);
+            if let Some(entry) = self.leaf.next() {
+                return Some(&entry.value);
             }
             let Some(child) = self.above.last_mut()?.next() else {
                 self.above.pop();
                 continue;
             };
             let mut node = &*child.node;
-            while let Node::Branch(children) = node {
-                let mut children = children.iter();
+            while let Node::Branch(row) = node {
+                let mut children = row.items.iter();
                 // No node below the root is empty.
                 node = &children.next()?.node;
                 self.above.push(children);
             }
-            if let Node::Leaf(entries) = node {
-                self.leaf = entries.iter();
+            if let Node::Leaf(row) = node {
+                self.leaf = row.items.iter();
             }
         }
     }
-}
-
-fn find<V>(entries: &[(Arc<str>, V)], key: &str) -> Result<usize, usize> {
-    entries.binary_search_by(|(other, _)| (**other).cmp(key))
-}
-
-/// Where below a branch `key` is, or would be.
-fn toward<V>(children: &[Child<V>], key: &str) -> usize {
-    children.partition_point(|child| *child.first <= *key).saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -305,7 +376,7 @@ mod tests {
     /// Every node but the root has something, no node too much, and counts and bounds are right.
     fn check<V>(node: &Node<V>, root: bool) -> usize {
         assert!(node.width() <= WIDTH && (root || node.width() > 0));
-        if let Node::Branch(children) = node {
+        if let Node::Branch(Row { items: children, .. }) = node {
             for (at, child) in children.iter().enumerate() {
                 assert_eq!(check(&child.node, false), child.count);
                 assert!(child.first <= child.node.first());
@@ -321,7 +392,8 @@ mod tests {
             let (mut tree, mut map) = (Tree::default(), BTreeMap::new());
             let mut earlier = Vec::new();
             for (at, (put, number)) in steps.into_iter().enumerate() {
-                let key = format!("{number:x}");
+                // Some are the beginning of others, some differ late, some early.
+                let key = format!("{}{number:x}", &"some-name\0a-long-deployment-"[..number as usize % 3 * 12]);
                 if put || at < 300 {
                     prop_assert_eq!(tree.insert(key.as_str().into(), at), map.insert(key, at));
                 } else {

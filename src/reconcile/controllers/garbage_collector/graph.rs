@@ -84,8 +84,11 @@ impl Graph {
 
     /// Takes in an object that is new or changed. Gives those that should be looked at.
     pub(super) fn observe(&mut self, object: &Object) -> Vec<Uid> {
-        let (uid, meta) = (object.uid().to_owned(), object.meta());
-        let owners = meta.owner_references.clone().unwrap_or_default();
+        let meta = object.meta();
+        if self.says_nothing_new(object.uid(), meta) {
+            return Vec::new();
+        }
+        let (uid, owners) = (object.uid().to_owned(), meta.owner_references.clone().unwrap_or_default());
         let node = Node {
             kind: Arc::clone(object.kind()),
             namespace: object.namespace().to_owned(),
@@ -125,6 +128,16 @@ impl Graph {
         self.by_resource.entry(node.kind.stored().clone()).or_default().insert(uid.clone());
         self.nodes.insert(uid, node);
         suspects
+    }
+
+    /// Whether an object stays as it was, as far as the graph is concerned, and so do its owners: what most changes are.
+    fn says_nothing_new(&self, uid: &str, meta: &ObjectMeta) -> bool {
+        let settled = |fate: Option<Fate>| matches!(fate, Some(Fate::Stays | Fate::Goes));
+        let owners = meta.owner_references.as_deref().unwrap_or_default();
+        self.nodes.get(uid).is_some_and(|known| {
+            let fate = Fate::of(meta);
+            known.fate == fate && settled(Some(fate)) && known.owners == owners
+        }) && owners.iter().all(|owner| settled(self.fate(&owner.uid)))
     }
 
     /// Takes in that an object is gone. Gives those that should be looked at.

@@ -24,15 +24,20 @@ impl Health {
         Self { heartbeat: heartbeat(node), renewal: None, seen }
     }
 
-    /// Takes note of a heartbeat in the status, or a renewal of the lease.
-    pub(super) fn observe(&mut self, node: &Node, lease: Option<&Lease>, now: Timestamp) {
+    /// Takes note of a heartbeat in the status.
+    pub(super) fn reported(&mut self, node: &Node, now: Timestamp) {
         let heartbeat = heartbeat(node);
-        let renewal = lease.and_then(|lease| lease.spec.as_ref()?.renew_time.as_ref()).map(|time| time.0);
-        if heartbeat != self.heartbeat || renewal > self.renewal {
-            self.seen = now;
+        if heartbeat != self.heartbeat {
+            (self.heartbeat, self.seen) = (heartbeat, now);
         }
-        self.heartbeat = heartbeat;
-        self.renewal = renewal.max(self.renewal);
+    }
+
+    /// Takes note of a renewal of the lease.
+    pub(super) fn renewed(&mut self, lease: &Lease, now: Timestamp) {
+        let renewal = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0);
+        if renewal > self.renewal {
+            (self.renewal, self.seen) = (renewal, now);
+        }
     }
 
     /// For how long there has been no sign.

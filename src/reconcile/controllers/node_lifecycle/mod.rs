@@ -11,7 +11,7 @@ mod taints;
 mod zones;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,12 +22,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::health::Health;
 use self::zones::Zones;
-use crate::client::{EventType, ObjectRef};
+use crate::client::{Change, EventType, Informers, ObjectRef};
 use crate::reconcile::{Action, Context, Controller, Error, Reconciler, pod};
 
 /// Where node agents keep their leases.
 const LEASES: &str = "kube-node-lease";
-/// How often each node is looked at.
+/// How often a node is looked at that does not serve. One that does is looked at when it has been silent for too long.
 const PERIOD: Duration = Duration::from_secs(5);
 /// The index of pods by their node.
 pub(super) const BY_NODE: &str = "node";
@@ -49,8 +49,21 @@ impl Default for Patience {
 
 /// The controller of node lifecycles.
 pub fn controller(patience: Patience) -> Controller<NodeLifecycle> {
-    let reconciler = NodeLifecycle { patience, health: Mutex::default(), zones: Mutex::default() };
-    Controller::new("node-controller", reconciler).reads::<Pod>().reads::<Lease>()
+    let health = Arc::new(Mutex::new(BTreeMap::new()));
+    let reconciler = NodeLifecycle { patience, health: Arc::clone(&health), zones: Mutex::default() };
+    let renewed = move |change: &Change<Lease>, informers: &Informers| {
+        if let Some(lease) = change.new.as_ref().filter(|lease| lease.metadata.namespace.as_deref() == Some(LEASES)) {
+            let now = informers.client().clock().now();
+            let name = lease.metadata.name.as_deref().unwrap_or_default();
+            locked(&health).get_mut(name).into_iter().for_each(|health| health.renewed(lease, now));
+        }
+        Vec::new()
+    };
+    Controller::new("node-controller", reconciler).reads::<Pod>().watches(renewed)
+}
+
+fn locked(health: &Mutex<BTreeMap<String, Health>>) -> MutexGuard<'_, BTreeMap<String, Health>> {
+    health.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The pods on a node.
@@ -75,7 +88,7 @@ pub(super) fn state<'a>(node: &'a Node, type_: &str) -> &'a str {
 pub struct NodeLifecycle {
     patience: Patience,
     /// Signs of life, by node.
-    health: Mutex<BTreeMap<String, Health>>,
+    health: Arc<Mutex<BTreeMap<String, Health>>>,
     zones: Mutex<Zones>,
 }
 
@@ -85,22 +98,26 @@ impl Reconciler for NodeLifecycle {
 
     async fn reconcile(&self, node: Arc<Node>, ctx: &Context) -> Result<Action, Error> {
         let name = node.metadata.name.as_deref().unwrap_or_default();
-        let lease = ctx.informers().of::<Lease>().get(LEASES, name);
         let now = ctx.clock().now();
-        let (is_new, is_silent) = {
-            let mut all = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let never = condition(&node, "Ready").is_none();
+        let grace = if never { self.patience.startup_grace } else { self.patience.grace };
+        let (is_new, silence) = {
+            let mut all = locked(&self.health);
             let is_new = !all.contains_key(name);
-            let health = all.entry(name.to_owned()).or_insert_with(|| Health::new(&node, now));
-            health.observe(&node, lease.as_deref(), now);
-            let never = condition(&node, "Ready").is_none();
-            let grace = if never { self.patience.startup_grace } else { self.patience.grace };
-            (is_new, health.silence(now) > grace)
+            let health = all.entry(name.to_owned()).or_insert_with(|| {
+                let mut health = Health::new(&node, now);
+                let lease = ctx.informers().of::<Lease>().get(LEASES, name);
+                lease.into_iter().for_each(|lease| health.renewed(&lease, now));
+                health
+            });
+            health.reported(&node, now);
+            (is_new, health.silence(now))
         };
         if is_new {
             record(ctx, &node, "RegisteredNode", format!("Node {name} event: Registered Node {name} in Controller"));
         }
         let was_ready = state(&node, "Ready") == "True";
-        let node = if is_silent { self.mark_unknown(ctx, &node).await? } else { Arc::clone(&node) };
+        let node = if silence > grace { self.mark_unknown(ctx, &node).await? } else { Arc::clone(&node) };
         let ready = state(&node, "Ready");
         if ready != "True" {
             if was_ready {
@@ -113,11 +130,13 @@ impl Reconciler for NodeLifecycle {
             zones.may_evict(&node, || ctx.informers().of::<Node>().list(), ctx.clock().elapsed())
         };
         taints::bring_up_to_date(ctx, &node, may_evict).await?;
-        Ok(Action::After(PERIOD))
+        // A node that serves is silent for too long a moment after the grace has passed.
+        let wait = if ready == "True" { grace.saturating_sub(silence) + Duration::from_millis(1) } else { PERIOD };
+        Ok(Action::After(wait))
     }
 
     async fn gone(&self, node: &ObjectRef, ctx: &Context) -> Result<Action, Error> {
-        let known = self.health.lock().unwrap_or_else(PoisonError::into_inner).remove(&node.name).is_some();
+        let known = locked(&self.health).remove(&node.name).is_some();
         if known {
             let name = &node.name;
             let message = format!("Node {name} event: Removing Node {name} from Controller");

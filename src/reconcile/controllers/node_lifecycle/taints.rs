@@ -37,19 +37,22 @@ pub(super) enum Eviction {
 /// Adds the taints that are called for, and removes those that no longer are.
 pub(super) async fn bring_up_to_date(ctx: &Context, node: &Node, eviction: Eviction) -> Result<(), Error> {
     let name = node.metadata.name.as_deref().unwrap_or_default();
-    let (node, now) = (node.clone(), ctx.clock().time());
-    let mut wanted = node.clone();
-    update(&mut wanted, eviction, &now);
-    if wanted == node {
+    let now = ctx.clock().time();
+    if taints(node, eviction, &now) == node.spec.as_ref().and_then(|spec| spec.taints.clone()) {
         return Ok(());
     }
-    match ctx.client().all::<Node>().modify(name, |node| update(node, eviction, &now)).await {
+    let set = |node: &mut Node| {
+        let taints = taints(node, eviction, &now);
+        node.spec.get_or_insert_default().taints = taints;
+    };
+    match ctx.client().all::<Node>().modify(name, set).await {
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-fn update(node: &mut Node, eviction: Eviction, now: &Time) {
+/// The taints that the node should have.
+fn taints(node: &Node, eviction: Eviction, now: &Time) -> Option<Vec<Taint>> {
     let is_unschedulable = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default();
     let calls = |(type_, value, _): &&(&str, &str, &str)| {
         condition(node, type_).is_some_and(|condition| condition.status == *value)
@@ -59,8 +62,7 @@ fn update(node: &mut Node, eviction: Eviction, now: &Time) {
     if is_unschedulable {
         keep_away.push(UNSCHEDULABLE);
     }
-    let spec = node.spec.get_or_insert_default();
-    let mut taints = spec.taints.take().unwrap_or_default();
+    let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
     let is_ours = |taint: &Taint| {
         let key = taint.key.as_str();
         match taint.effect.as_str() {
@@ -89,5 +91,5 @@ fn update(node: &mut Node, eviction: Eviction, now: &Time) {
             });
         }
     }
-    spec.taints = Some(taints).filter(|taints| !taints.is_empty());
+    Some(taints).filter(|taints| !taints.is_empty())
 }

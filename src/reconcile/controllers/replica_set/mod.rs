@@ -80,6 +80,9 @@ impl<W: Replicated> Reconciler for Replication<W> {
         status.set_failure(&managed, active.len() < wanted(&*owner), now);
         write_status(ctx, &owner, status).await?;
         managed?;
+        if meta.deletion_timestamp.is_none() && active.len() + BURST < wanted(&*owner) {
+            return Ok(Action::After(Duration::ZERO));
+        }
         Ok(next_availability(&*owner, &active, now).into())
     }
 }

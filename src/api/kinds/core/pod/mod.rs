@@ -64,14 +64,14 @@ impl Strategy for PodStrategy {
         new.spec.clone_from(&old.spec);
         new.metadata.owner_references.clone_from(&old.metadata.owner_references);
         let status = new.status.get_or_insert_default();
-        let kept = old.status.clone().unwrap_or_default();
+        let Some(kept) = &old.status else { return };
         if status.qos_class.as_deref().is_none_or(str::is_empty) {
-            status.qos_class = kept.qos_class;
+            status.qos_class.clone_from(&kept.qos_class);
         }
         if status.observed_generation.unwrap_or(0) == 0 {
             status.observed_generation = kept.observed_generation;
         }
-        keep_observed_generations(status, kept.conditions.unwrap_or_default());
+        keep_observed_generations(status, kept.conditions.as_deref().unwrap_or_default());
     }
 
     fn prepare_subresource(&self, name: &str, new: &mut Pod, old: &Pod, _: &Surroundings) {
@@ -163,11 +163,11 @@ fn gated(spec: &PodSpec) -> Option<PodCondition> {
 }
 
 /// A writer that does not know `observedGeneration` does not clear it.
-fn keep_observed_generations(status: &mut PodStatus, mut old: Vec<PodCondition>) {
+fn keep_observed_generations(status: &mut PodStatus, old: &[PodCondition]) {
     for condition in status.conditions.iter_mut().flatten() {
-        let Some(index) = old.iter().position(|old| old.type_ == condition.type_) else { continue };
-        let old = old.remove(index);
-        if condition.observed_generation.unwrap_or(0) == 0 {
+        if condition.observed_generation.unwrap_or(0) == 0
+            && let Some(old) = old.iter().find(|old| old.type_ == condition.type_)
+        {
             condition.observed_generation = old.observed_generation;
         }
     }
