@@ -35,8 +35,11 @@ def name(frame):
         return None
     plain = re.sub(r"\{\{(closure|vtable\.shim)\}\}", "", frame)
     inherent = re.match(r"<impl (orchestrion::[\w:]+)[^>]*>::(\w+)", plain)
+    of_trait = re.match(r"<\w+ as (orchestrion::[\w:]+)>::(\w+)", plain)
     as_trait = re.match(r"<(orchestrion::[\w:]+).* as ([\w:]+)[^>]*>::(\w+)", plain)
-    if as_trait:
+    if of_trait:
+        plain = f"{of_trait[1]}::{of_trait[2]}"
+    elif as_trait:
         plain = f"{as_trait[1]}::{as_trait[3]}"
     elif inherent:
         plain = f"{inherent[1]}::{inherent[2]}"
@@ -48,7 +51,7 @@ def name(frame):
 
 def newest(profile, bench):
     folder = pathlib.Path("target") / ("debug" if profile == "bench" else profile) / "deps"
-    built = [path for path in folder.glob(f"{bench}-*") if not path.suffix]
+    built = [path for path in folder.glob(f"{bench}-*") if re.fullmatch(r".*-[0-9a-f]{16}", path.name)]
     if not built:
         sys.exit(f"no {bench} in {folder}: cargo bench --no-run --profile {profile} --bench {bench}")
     return max(built, key=lambda path: path.stat().st_mtime)
@@ -74,7 +77,7 @@ def main():
     arguments.add_argument("rest", nargs=argparse.REMAINDER)
     given = arguments.parse_args()
     with tempfile.NamedTemporaryFile() as recorded:
-        record = ["perf", "record", "-q", "-o", recorded.name, "-F", "499", "--call-graph", "dwarf,16384", "-B", "--"]
+        record = ["perf", "record", "-q", "-o", recorded.name, "-F", "299", "--call-graph", "dwarf,65528", "-B", "--"]
         program = [str(newest(given.profile, given.bench)), "--bench", *given.rest]
         subprocess.run(record + program, check=True, stdout=sys.stderr)
         total, seen = 0, collections.defaultdict(set)

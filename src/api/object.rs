@@ -1,6 +1,6 @@
 //! [`Object`]: one immutable version of one object, and [`Draft`]: one that is not shared yet.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::{Arc, OnceLock};
@@ -282,16 +282,20 @@ impl Object {
                 draft.meta_mut().resource_version = Some(self.0.revision.to_string());
                 return draft.body;
             }
-            // Every kind survives its JSON: tests of the kinds table see to that. One of a custom strategy that does not
-            // is of no kind.
-            self.0.kind.strategy().decode(self.json()).map_or_else(
-                |error| {
-                    tracing::error!(kind = %self.0.kind.kind, name = self.name(), %error, "object cannot be decoded");
-                    Arc::new(Dynamic::default()) as Arc<dyn Body>
-                },
-                |decoded| decoded.object,
-            )
+            self.decoded()
         })
+    }
+
+    /// What the JSON is decoded to. Every kind survives its JSON: tests of the kinds table see to that. One of a custom
+    /// strategy that does not is of no kind.
+    fn decoded(&self) -> Arc<dyn Body> {
+        self.0.kind.strategy().decode(self.json()).map_or_else(
+            |error| {
+                tracing::error!(kind = %self.0.kind.kind, name = self.name(), %error, "object cannot be decoded");
+                Arc::new(Dynamic::default()) as Arc<dyn Body>
+            },
+            |decoded| decoded.object,
+        )
     }
 
     /// The same version without its typed form, which is made again of the JSON when somebody looks: a fraction of the
@@ -370,7 +374,8 @@ impl Object {
 
     /// Its content as `K`, borrowed, where it is one.
     pub fn as_typed<K: Body>(&self) -> Option<&K> {
-        self.body().as_any().downcast_ref()
+        // An object of another kind is not decoded to find that out.
+        (self.0.kind.body_type() == TypeId::of::<K>()).then(|| self.body().as_any().downcast_ref())?
     }
 
     /// Its JSON form: made on the first call, then shared.
@@ -426,6 +431,15 @@ impl Object {
     /// A changeable copy (copied when first changed).
     pub fn draft(&self) -> Draft {
         Draft { kind: Arc::clone(&self.0.kind), body: Arc::clone(self.shared_body()) }
+    }
+
+    /// A changeable copy for somebody who does not look at this version any more: where there is nothing but JSON,
+    /// what it is decoded to is the copy.
+    pub(crate) fn only_draft(&self) -> Draft {
+        match (&self.0.origin, self.0.body.get()) {
+            (Origin::Json(_), None) => Draft { kind: Arc::clone(&self.0.kind), body: self.decoded() },
+            _ => self.draft(),
+        }
     }
 
     /// The key under which it is stored.

@@ -216,7 +216,7 @@ async fn run(workers: Arc<Workers>) {
     });
     remove_strangers(&workers).await;
     let (mut lease_at, mut status_at) = (clock.now(), clock.now());
-    let (mut reported_at, mut looked) = (None, None);
+    let (mut reported_at, mut looked, mut held) = (None, None, None);
     loop {
         tokio::select! {
             biased;
@@ -225,7 +225,7 @@ async fn run(workers: Arc<Workers>) {
                 None => break, // the runtime has ended
             },
             () = clock.sleep_until(lease_at) => {
-                let renewed = lease::renew(&machine.client, &machine.config, &node).await;
+                let renewed = lease::renew(&machine.client, &machine.config, &node, &mut held).await;
                 lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
                 renewed.unwrap_or_else(|error| tracing::debug!(%error, "lease not renewed"));
             }

@@ -6,7 +6,7 @@ use crate::api::{ApiError, Draft, FieldErrors, Object, Operation, Target};
 use crate::server::error;
 use crate::store::{StoreError, Write};
 
-/// How often a name is made up before giving up.
+/// How many names are made up before one is used without looking.
 const ATTEMPTS: usize = 8;
 
 impl Pipeline<'_> {
@@ -24,28 +24,32 @@ impl Pipeline<'_> {
         meta::enter_namespace(metadata, self.target)?;
         meta::wipe(metadata);
         meta::one_owner_each(metadata, self.call, false);
-        if meta::wants_name(metadata) {
-            for _ in 1..ATTEMPTS {
-                match self.create_named(draft.clone()).await {
-                    Err(error) if error.is_already_exists() => {}
-                    result => return result,
-                }
-            }
-        }
-        self.create_named(draft).await
+        let generated = meta::wants_name(metadata);
+        let name = if generated {
+            let prefix = metadata.generate_name.clone().unwrap_or_default();
+            let name = self.free_name(&prefix).await?;
+            metadata.name = Some(name.clone());
+            name
+        } else {
+            metadata.name.clone().unwrap_or_default()
+        };
+        let target = Target { name, ..self.target.clone() };
+        Pipeline { target: &target, ..*self }.create_once(draft, generated).await
     }
 
-    /// Creates an object under its name, which is made up where that was asked for.
-    async fn create_named(&self, mut draft: Draft) -> Result<Object, ApiError> {
-        let generate = meta::wants_name(draft.meta());
-        if generate {
-            let metadata = draft.meta_mut();
-            let prefix = metadata.generate_name.as_deref().unwrap_or_default();
-            metadata.name = Some(meta::generated(prefix, |length| self.server.random.suffix(length)));
+    /// Makes up a name that is not taken now. Should it be by the time the object is stored, that is the caller's to
+    /// try again.
+    async fn free_name(&self, prefix: &str) -> Result<String, ApiError> {
+        let generate = || meta::generated(prefix, |length| self.server.random.suffix(length));
+        let mut name = generate();
+        for _ in 1..ATTEMPTS {
+            let target = Target { name, ..self.target.clone() };
+            if self.server.find(&target).await?.is_none() {
+                return Ok(target.name);
+            }
+            name = generate();
         }
-        let name = draft.meta().name.clone().unwrap_or_default();
-        let target = Target { name, ..self.target.clone() };
-        Pipeline { target: &target, ..*self }.create_once(draft, generate).await
+        Ok(name)
     }
 
     async fn create_once(&self, mut draft: Draft, generated: bool) -> Result<Object, ApiError> {

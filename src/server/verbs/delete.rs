@@ -18,8 +18,8 @@ const FOREGROUND: &str = "foregroundDeletion";
 enum Plan {
     /// It is under way; there is nothing to do.
     Wait,
-    /// The object is marked, and then removed if nothing holds it.
-    Mark { draft: Draft, remove: bool },
+    /// The object is marked, where that changes anything, and then removed if nothing holds it.
+    Mark { draft: Draft, changed: bool, remove: bool },
     /// The object is removed.
     Remove,
 }
@@ -90,9 +90,9 @@ impl Pipeline<'_> {
         let (current, remove) = match plan {
             Plan::Wait => (old.clone(), false),
             Plan::Remove => (old.clone(), true),
-            Plan::Mark { draft, remove } if draft.body().same(old.body()) => (old.clone(), remove),
-            Plan::Mark { draft, remove } if self.dry_run => (draft.seal_as_is(), remove),
-            Plan::Mark { draft, remove } => {
+            Plan::Mark { changed: false, remove, .. } => (old.clone(), remove),
+            Plan::Mark { draft, remove, .. } if self.dry_run => (draft.seal_as_is(), remove),
+            Plan::Mark { draft, remove, .. } => {
                 let write = Write::Update { object: draft, expected: old.revision() };
                 match self.server.store.commit(write).await {
                     Ok(marked) => (marked, remove),
@@ -133,9 +133,9 @@ pub(in crate::server) fn precondition(kind: &Kind, options: &DeleteOptions, obje
         }
         _ => {}
     }
-    let stored = object.meta().resource_version.as_deref().unwrap_or_default();
+    let stored = object.revision();
     match options.resource_version.as_deref() {
-        Some(version) if version != stored => conflict(format!(
+        Some(version) if version != stored.to_string() => conflict(format!(
             "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record \
              ({stored}). The object might have been modified"
         )),
@@ -146,10 +146,11 @@ pub(in crate::server) fn precondition(kind: &Kind, options: &DeleteOptions, obje
 fn plan(kind: &Kind, old: &Object, options: &DeleteOptions, now: Time) -> Plan {
     // Upstream takes a negative period for one second.
     let asked = options.grace_period.map(|seconds| if seconds < 0 { 1 } else { seconds });
-    let mut draft = old.draft();
-    let graceful = match kind.strategy().grace_period(old.body(), asked) {
+    let mut draft = old.only_draft();
+    let before = draft.meta().clone();
+    let graceful = match kind.strategy().grace_period(draft.body(), asked) {
         None => None,
-        Some(period) => match (&old.meta().deletion_timestamp, old.meta().deletion_grace_period_seconds.unwrap_or(0)) {
+        Some(period) => match (&before.deletion_timestamp, before.deletion_grace_period_seconds.unwrap_or(0)) {
             (None, _) => {
                 let meta = draft.meta_mut();
                 meta.deletion_timestamp = Some(Time(later(now.0, period)));
@@ -169,16 +170,12 @@ fn plan(kind: &Kind, old: &Object, options: &DeleteOptions, now: Time) -> Plan {
     };
     let held = collect_finalizers(&mut draft, kind.strategy().propagation(), options.propagation);
     match graceful {
-        Some(period) => {
-            draft.meta_mut().deletion_grace_period_seconds = Some(period);
-            Plan::Mark { draft, remove: period == 0 && !held }
-        }
-        None if held => {
-            mark(draft.meta_mut(), now);
-            Plan::Mark { draft, remove: false }
-        }
-        None => Plan::Remove,
+        Some(period) => draft.meta_mut().deletion_grace_period_seconds = Some(period),
+        None if held => mark(draft.meta_mut(), now),
+        None => return Plan::Remove,
     }
+    let changed = *draft.meta() != before;
+    Plan::Mark { draft, changed, remove: graceful == Some(0) && !held }
 }
 
 /// A namespace is marked as terminating, and goes when its content has gone.
@@ -192,7 +189,7 @@ fn plan_namespace(old: &Object, namespace: &Namespace, options: &DeleteOptions, 
     if let Some(namespace) = draft.typed_mut::<Namespace>() {
         namespace.status.get_or_insert_default().phase = Some("Terminating".to_owned());
     }
-    Plan::Mark { draft, remove: false }
+    Plan::Mark { draft, changed: true, remove: false }
 }
 
 /// Sets the finalizers by which the garbage collector knows what to do about dependents, and says whether any

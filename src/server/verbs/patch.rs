@@ -104,6 +104,9 @@ fn with_other_metadata(
     if !known || fields.len() != 1 || !fields.get("metadata")?.is_object() {
         return None;
     }
+    if let Some(draft) = with_other_texts(current, fields.get("metadata")?) {
+        return Some(draft);
+    }
     let own = serde_json::to_value(current.meta()).map(|meta| json!({ "metadata": meta })).ok()?;
     let mut document = Document::of(&own);
     document.merge(changes);
@@ -113,9 +116,80 @@ fn with_other_metadata(
     Some(draft)
 }
 
+/// What a merge patch of labels and annotations makes of an object; `None` where it is another one.
+fn with_other_texts(current: &Object, changes: &Value) -> Option<Draft> {
+    let (mut maps, mut draft) = (Vec::new(), current.draft());
+    for (field, entries) in changes.as_object()? {
+        let entries = entries.as_object()?;
+        if !["labels", "annotations"].contains(&field.as_str())
+            || !entries.values().all(|value| value.is_string() || value.is_null())
+        {
+            return None;
+        }
+        maps.push((field.as_str(), entries));
+    }
+    let meta = draft.meta_mut();
+    for (field, entries) in maps {
+        let texts = if field == "labels" { &mut meta.labels } else { &mut meta.annotations };
+        let texts = texts.get_or_insert_default();
+        for (name, value) in entries {
+            match value.as_str() {
+                Some(text) => drop(texts.insert(name.clone(), text.to_owned())),
+                None => drop(texts.remove(name)),
+            }
+        }
+    }
+    Some(draft)
+}
+
 /// The patch made something that is no object of the kind.
 fn refused(value: &Value, why: String) -> ApiError {
     let mut errors = FieldErrors::new();
     errors.invalid(&Path::new("patch"), value.to_string(), why);
     ApiError::invalid(&GroupKind { group: String::new(), kind: String::new() }, "", &errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::Revision;
+
+    fn texts<T: proptest::strategy::Strategy>(
+        value: T,
+    ) -> impl proptest::strategy::Strategy<Value = BTreeMap<String, T::Value>> {
+        prop::collection::btree_map("[ab]", value, 0..3)
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_of_labels_and_annotations_is_that_of_a_merge_patch(
+            own in prop::option::of(texts("[xy]")),
+            labels in texts(prop::option::of("[xy]")),
+            annotations in texts(prop::option::of("[xy]")),
+        ) {
+            let mut map = ConfigMap::default();
+            map.metadata.labels = own;
+            let current = Draft::new(map).seal(Revision::from(1));
+            let changes = json!({ "labels": labels, "annotations": annotations });
+            let short = with_other_texts(&current, &changes).expect("such a patch has a short way");
+
+            let mut whole = current.to_value().unwrap();
+            json_patch::merge(&mut whole, &json!({ "metadata": changes }));
+            let whole: ConfigMap = serde_json::from_value(whole).unwrap();
+            prop_assert_eq!(short.typed::<ConfigMap>(), Some(&whole));
+        }
+    }
+
+    #[test]
+    fn a_patch_of_more_has_no_short_way() {
+        let current = Draft::new(ConfigMap::default()).seal(Revision::from(1));
+        for changes in [json!({ "labels": null }), json!({ "labels": { "a": 1 } }), json!({ "finalizers": ["a/b"] })] {
+            assert!(with_other_texts(&current, &changes).is_none(), "{changes}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::snapshot::{Moved, Values};
 use super::{Index, Inner, lock, read};
 use crate::api::{GroupResource, Key, Object, Revision};
 use crate::store::{Change, Scope, StoreError, StoreEvent};
@@ -82,7 +83,7 @@ impl Channels {
     }
 
     /// Appends `change` to the channels whose scope it is in; returns these.
-    pub(super) fn push(&self, key: &Key, change: &Arc<Change>, indexes: &[Index]) -> Vec<Arc<Channel>> {
+    pub(super) fn push(&self, key: &Key, change: &Arc<Change>, moved: &Moved, indexes: &[Index]) -> Vec<Arc<Channel>> {
         let mut reached = Vec::new();
         let Some(watched) = self.by_resource.get(&key.resource) else { return reached };
         let mut reach = |places: &Places| {
@@ -93,12 +94,11 @@ impl Channels {
         };
         reach(&watched.whole);
         for (field, places) in &watched.by_value {
-            let index = indexes.iter().find(|index| index.field == *field && index.resource == key.resource);
-            let Some(index) = index else { continue };
-            // What a deleted object was, its last version is.
-            let now = (!change.deleted).then(|| (index.value)(&change.object)).flatten();
-            let before = change.previous.as_ref().and_then(index.value);
-            for value in [now, before.filter(|_| before != now)].into_iter().flatten() {
+            let mut of_resource = indexes.iter().filter(|index| index.resource == key.resource);
+            let Some(at) = of_resource.position(|index| index.field == *field) else { continue };
+            let of = |values: &'_ Values| values.get(at).cloned().flatten();
+            let (before, now) = (of(&moved.before), of(&moved.now));
+            for value in [now.as_ref(), before.as_ref().filter(|_| before != now)].into_iter().flatten() {
                 if let Some(places) = places.get(value) {
                     reach(places);
                 }

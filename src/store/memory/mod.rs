@@ -289,20 +289,21 @@ impl Inner {
         history.push(Arc::clone(&change));
         let cool = |object: &Object| (count > self.hot).then(|| object.cooled(count > PRINTED * self.hot)).flatten();
         let cooled = history.cool(RECENT, cool);
-        {
+        let moved = {
             // A snapshot that somebody reads stays as it is: what changes is copied.
             let mut current = write(&self.current);
             let after = Arc::make_mut(&mut current);
-            after.put(&key, (!change.deleted).then(|| object.clone()));
+            let moved = after.put(&key, (!change.deleted).then(|| object.clone()));
             if let Some((object, cold)) = cooled {
                 after.cool(&object, cold);
             }
             after.set_revision(revision);
-        }
+            moved
+        };
         let floor = history.floor();
         drop(history);
         lock(&self.views).forget(floor);
-        let woken = channels.push(&key, &change, &self.indexes);
+        let woken = channels.push(&key, &change, &moved, &self.indexes);
         self.dispatched.store(revision.get(), Ordering::Release);
         drop(channels);
         for channel in woken {

@@ -20,8 +20,25 @@ pub(super) struct Snapshot {
 #[derive(Clone, Debug)]
 struct Table {
     /// By [`Key::place`]: within a namespace, behind its name and a zero byte.
-    objects: Tree<Object>,
+    objects: Tree<Held>,
     indexes: Vec<Entries>,
+}
+
+/// An object, and what it is indexed by: known also where the object has lost its typed form.
+#[derive(Clone, Debug)]
+struct Held {
+    object: Object,
+    values: Values,
+}
+
+/// A value for each index of the resource, in their order. Nothing where there is none.
+pub(super) type Values = Box<[Option<Arc<str>>]>;
+
+/// What an object was indexed by before a change, and is by now.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    pub(super) before: Values,
+    pub(super) now: Values,
 }
 
 /// The objects that have a value of an index's field, by that value.
@@ -47,15 +64,15 @@ impl Snapshot {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Object> {
-        self.tables.get(&key.resource)?.objects.get(key.place())
+        self.tables.get(&key.resource)?.objects.get(key.place()).map(|held| &held.object)
     }
 
     /// Puts `object` under `key`, or empties the key.
-    pub(super) fn put(&mut self, key: &Key, object: Option<Object>) {
+    pub(super) fn put(&mut self, key: &Key, object: Option<Object>) -> Moved {
         let indexes = &self.indexes;
         let table =
             self.tables.entry(key.resource.clone()).or_insert_with(|| Table::new(&key.resource, indexes).into());
-        Arc::make_mut(table).put(Arc::clone(key.place()), object);
+        Arc::make_mut(table).put(key.place(), object)
     }
 
     /// Lets `cold` stand for `object` where that is still there.
@@ -75,15 +92,24 @@ impl Snapshot {
     pub(super) fn page(&self, scope: &Scope, after: Option<&Key>, limit: Option<usize>) -> Page {
         let nothing = Page { revision: self.revision, ..Page::default() };
         let Some(table) = self.tables.get(&scope.resource) else { return nothing };
-        let objects = match &scope.index {
-            None => Some(&table.objects),
-            Some((field, value)) => table
-                .indexes
-                .iter()
-                .find(|entries| entries.index.field == *field)
-                .and_then(|entries| entries.by_value.get(value)),
-        };
-        let Some(objects) = objects else { return nothing };
+        match &scope.index {
+            None => self.page_of(&table.objects, |held| &held.object, scope, after, limit),
+            Some((field, value)) => {
+                let entries = table.indexes.iter().find(|entries| entries.index.field == *field);
+                let Some(objects) = entries.and_then(|entries| entries.by_value.get(value)) else { return nothing };
+                self.page_of(objects, |object| object, scope, after, limit)
+            }
+        }
+    }
+
+    fn page_of<V>(
+        &self,
+        objects: &Tree<V>,
+        object: impl Fn(&V) -> &Object,
+        scope: &Scope,
+        after: Option<&Key>,
+        limit: Option<usize>,
+    ) -> Page {
         let (mut start, end) = match scope.namespace.as_deref() {
             None => (0, objects.len()),
             Some(namespace) => {
@@ -98,7 +124,7 @@ impl Snapshot {
         let there = end.saturating_sub(start);
         let taken = limit.map_or(there, |limit| limit.min(there));
         let mut items = Vec::with_capacity(taken);
-        items.extend(objects.values_from(start).take(taken).cloned());
+        items.extend(objects.values_from(start).take(taken).map(|value| object(value).clone()));
         Page { items, revision: self.revision, remaining: there - taken }
     }
 }
@@ -112,48 +138,53 @@ impl Table {
         Self { objects: Tree::default(), indexes: indexes.collect() }
     }
 
-    /// The index knows an object's value by its typed form.
     fn cool(&mut self, place: &Arc<str>, object: &Object, cold: Object) {
-        match self.objects.get_mut(place) {
-            Some(current) if current.ptr_eq(object) => *current = cold.clone(),
-            _ => return,
-        }
-        for entries in &mut self.indexes {
-            if let Some(value) = (entries.index.value)(object) {
+        let Some(held) = self.objects.get_mut(place).filter(|held| held.object.ptr_eq(object)) else { return };
+        held.object = cold.clone();
+        for (entries, value) in self.indexes.iter_mut().zip(&held.values) {
+            if let Some(value) = value {
                 entries.insert(value, place, cold.clone());
             }
         }
     }
 
-    fn put(&mut self, place: Arc<str>, object: Option<Object>) {
-        let previous = match &object {
-            Some(object) => self.objects.insert(Arc::clone(&place), object.clone()),
-            None => self.objects.remove(&place),
+    fn put(&mut self, place: &Arc<str>, object: Option<Object>) -> Moved {
+        let values = |object: &Object| {
+            self.indexes.iter().map(|entries| (entries.index.value)(object).map(Arc::from)).collect::<Values>()
         };
-        for entries in &mut self.indexes {
-            let value_of = entries.index.value;
-            let (old, new) = (previous.as_ref().and_then(value_of), object.as_ref().and_then(value_of));
-            if let Some(old) = old.filter(|old| new != Some(old)) {
-                entries.remove(old, &place);
+        let now = object.as_ref().map(values).unwrap_or_default();
+        let previous = match &object {
+            Some(object) => {
+                self.objects.insert(Arc::clone(place), Held { object: object.clone(), values: now.clone() })
+            }
+            None => self.objects.remove(place),
+        };
+        let before = previous.map(|held| held.values).unwrap_or_default();
+        for (at, entries) in self.indexes.iter_mut().enumerate() {
+            let of = |values: &'_ Values| values.get(at).cloned().flatten();
+            let (old, new) = (of(&before), of(&now));
+            if let Some(old) = old.filter(|old| new.as_ref() != Some(old)) {
+                entries.remove(&old, place);
             }
             if let Some((new, object)) = new.zip(object.as_ref()) {
-                entries.insert(new, &place, object.clone());
+                entries.insert(&new, place, object.clone());
             }
         }
+        Moved { before, now }
     }
 }
 
 // === impl Entries ===
 
 impl Entries {
-    fn insert(&mut self, value: &str, place: &Arc<str>, object: Object) {
+    fn insert(&mut self, value: &Arc<str>, place: &Arc<str>, object: Object) {
         if let Some(objects) = self.by_value.get_mut(value) {
             objects.insert(Arc::clone(place), object);
             return;
         }
         let mut objects = Tree::default();
         objects.insert(Arc::clone(place), object);
-        self.by_value.insert(value.into(), objects);
+        self.by_value.insert(Arc::clone(value), objects);
     }
 
     fn remove(&mut self, value: &str, place: &str) {
