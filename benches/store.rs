@@ -1,22 +1,18 @@
-//! What the memory store does, on one core: `cargo bench --bench store -- --help`.
+//! What the memory store does, on one core, with so many objects stored:
+//! `cargo bench --bench store -- [--objects N[,N...]]` (1000,10000,100000).
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 mod figures;
 
+use std::num::ParseIntError;
 use std::sync::Arc;
 
-use figures::{Figure, Moment};
+use figures::{Figure, Moment, Options};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
-use lexopt::prelude::*;
 use orchestrion::api::{ApiType, Draft, GroupResource, Key, Kind, Object, Strategy};
 use orchestrion::store::{MemoryStore, Range, Scope, Store, StoreEvent, StoreWatch, Write};
-
-const USAGE: &str = "\
-usage: cargo bench --bench store -- [--objects N[,N...]]
-
-  --objects N,...  how many objects are stored (1000,10000,100000): what one operation costs with so many";
 
 const NODES: usize = 5_000;
 const FANOUT: usize = 100;
@@ -147,30 +143,9 @@ async fn changes(mut watch: StoreWatch, count: usize) {
     }
 }
 
-fn options() -> Result<Option<Vec<usize>>, lexopt::Error> {
-    let mut sizes = vec![1_000, 10_000, 100_000];
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("objects") => {
-                let list = arguments.value()?.string()?;
-                let parsed: Result<_, _> = list.split(',').map(str::parse).collect();
-                sizes = parsed.map_err(|error| lexopt::Error::Custom(Box::new(error)))?;
-            }
-            // Cargo says so to every benchmark.
-            Long("bench") => {}
-            Long("help") | Short('h') => return Ok(None),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Some(sizes))
-}
-
-fn main() -> Result<(), lexopt::Error> {
-    let Some(sizes) = options()? else {
-        println!("{USAGE}");
-        return Ok(());
-    };
+fn main() -> Result<(), ParseIntError> {
+    let objects = Options::read(&["objects"]).get("objects", "1000,10000,100000".to_owned());
+    let sizes = objects.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         for size in sizes {

@@ -1,4 +1,8 @@
-//! What the API server does, in process and over the wire: `cargo bench --bench server -- --help`.
+//! What the API server does, in process and over the wire:
+//! `cargo bench --bench server -- [--only NAME[,NAME...]] [--pods N] [--connections N] [--threads N]`.
+//!
+//! `--only` takes codec, local, fan-out, growth, wire, wire-h2 and watch; `--threads` are those of the server over the
+//! wire.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
@@ -11,16 +15,6 @@ mod pods;
 mod process;
 mod wire;
 
-use lexopt::prelude::*;
-
-const USAGE: &str = "\
-usage: cargo bench --bench server -- [--only NAME] [--pods N] [--connections N] [--threads N]
-
-  --only NAME       codec, local, fan-out, growth, wire, wire-h2 or watch: one part (all of them); also as local,wire
-  --pods N          how many pods are written, read and listed (10000)
-  --connections N   how many connections load the server over the wire (32)
-  --threads N       how many threads the server over the wire has (1)";
-
 /// What to measure.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -28,37 +22,19 @@ pub(crate) struct Options {
     pub(crate) pods: usize,
     pub(crate) connections: usize,
     pub(crate) threads: usize,
-    serve: bool,
 }
 
-fn options() -> Result<Option<Options>, lexopt::Error> {
-    let mut options = Options { only: Vec::new(), pods: 10_000, connections: 32, threads: 1, serve: false };
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("only") => options.only = arguments.value()?.string()?.split(',').map(str::to_owned).collect(),
-            Long("pods") => options.pods = arguments.value()?.parse()?,
-            Long("connections") => options.connections = arguments.value()?.parse()?,
-            Long("threads") => options.threads = arguments.value()?.parse()?,
-            Long(process::SERVE) => (options.serve, options.threads) = (true, arguments.value()?.parse()?),
-            // Cargo says so to every benchmark.
-            Long("bench") => {}
-            Long("help") | Short('h') => return Ok(None),
-            other => return Err(other.unexpected()),
-        }
+fn main() {
+    let given = figures::Options::read(&["only", "pods", "connections", "threads", process::SERVE]);
+    if let Some(threads) = given.find(process::SERVE) {
+        return process::serve(threads);
     }
-    Ok(Some(options))
-}
-
-fn main() -> Result<(), lexopt::Error> {
-    let Some(options) = options()? else {
-        println!("{USAGE}");
-        return Ok(());
+    let options = Options {
+        only: given.get("only", String::new()).split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+        pods: given.get("pods", 10_000),
+        connections: given.get("connections", 32),
+        threads: given.get("threads", 1),
     };
-    if options.serve {
-        process::serve(options.threads);
-        return Ok(());
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let wanted = |part: &str| options.only.is_empty() || options.only.iter().any(|only| only == part);
     runtime.block_on(async {
@@ -85,5 +61,4 @@ fn main() -> Result<(), lexopt::Error> {
             wire::watch(&options).await;
         }
     });
-    Ok(())
 }

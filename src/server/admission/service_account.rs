@@ -84,6 +84,7 @@ impl ServiceAccounts {
             let mounts = container.volume_mounts.get_or_insert_default();
             if !mounts.iter().any(|mount| mount.mount_path == MOUNT) {
                 needed = true;
+                mounts.reserve_exact(1);
                 mounts.push(VolumeMount {
                     name: name.clone(),
                     read_only: Some(true),

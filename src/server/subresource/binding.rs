@@ -118,6 +118,9 @@ pub(super) fn set_condition(conditions: &mut Vec<PodCondition>, mut condition: P
             }
             *old = condition;
         }
-        None => conditions.push(condition),
+        None => {
+            conditions.reserve_exact(1);
+            conditions.push(condition);
+        }
     }
 }

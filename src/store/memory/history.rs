@@ -18,6 +18,15 @@ pub(super) struct History {
     capacity: usize,
 }
 
+/// What has lost its typed form.
+#[derive(Debug)]
+pub(super) struct Cooled {
+    /// A version that may still be stored, and what stands for it now.
+    pub(super) current: Option<(Object, Object)>,
+    /// What the history had: dropping it is nothing to do under a lock.
+    _before: Arc<Change>,
+}
+
 /// Snapshots that were read in part, or made by undoing changes. The least recently kept goes first.
 #[derive(Debug, Default)]
 pub(super) struct Views(VecDeque<Arc<Snapshot>>);
@@ -29,20 +38,16 @@ impl History {
         Self { changes: VecDeque::new(), floor: Revision::ZERO, capacity }
     }
 
-    pub(super) fn push(&mut self, change: Arc<Change>) {
-        if self.changes.len() == self.capacity {
-            self.drop_oldest();
-        }
+    /// Appends a change. Gives the one that is forgotten for it: dropping that is nothing to do under a lock.
+    pub(super) fn push(&mut self, change: Arc<Change>) -> Option<Arc<Change>> {
+        let oldest = if self.changes.len() == self.capacity { self.take_oldest() } else { None };
         self.changes.push_back(change);
+        oldest
     }
 
     /// Lets go of typed forms of the change so many before the newest: of the version that it replaced, and as `cooled`
-    /// says of the one that it wrote. Tells the latter, and what stands for it now.
-    pub(super) fn cool(
-        &mut self,
-        behind: usize,
-        cooled: impl FnOnce(&Object) -> Option<Object>,
-    ) -> Option<(Object, Object)> {
+    /// says of the one that it wrote.
+    pub(super) fn cool(&mut self, behind: usize, cooled: impl FnOnce(&Object) -> Option<Object>) -> Option<Cooled> {
         let change = self.changes.len().checked_sub(behind + 1).and_then(|at| self.changes.get_mut(at))?;
         let Change { revision, object, previous, deleted } = &**change;
         let before = previous.as_ref().and_then(|previous| previous.cooled(false));
@@ -54,10 +59,10 @@ impl History {
         if before.is_none() && cold.is_none() {
             return None;
         }
-        let cooled = cold.clone().filter(|_| !deleted).map(|cold| (object.clone(), cold));
+        let current = cold.clone().filter(|_| !deleted).map(|cold| (object.clone(), cold));
         let (object, previous) = (cold.unwrap_or_else(|| object.clone()), before.or_else(|| previous.clone()));
-        *change = Arc::new(Change { revision: *revision, object, previous, deleted: *deleted });
-        cooled
+        let cold = Arc::new(Change { revision: *revision, object, previous, deleted: *deleted });
+        Some(Cooled { current, _before: std::mem::replace(change, cold) })
     }
 
     /// All changes after this are here.
@@ -87,15 +92,15 @@ impl History {
     /// Forgets the changes up to and including `revision`.
     pub(super) fn forget(&mut self, revision: Revision) {
         while self.changes.front().is_some_and(|change| change.revision <= revision) {
-            self.drop_oldest();
+            self.take_oldest();
         }
         self.floor = self.floor.max(revision);
     }
 
-    fn drop_oldest(&mut self) {
-        if let Some(change) = self.changes.pop_front() {
-            self.floor = change.revision;
-        }
+    fn take_oldest(&mut self) -> Option<Arc<Change>> {
+        let oldest = self.changes.pop_front()?;
+        self.floor = oldest.revision;
+        Some(oldest)
     }
 
     fn position(&self, revision: Revision) -> Result<usize, StoreError> {

@@ -286,7 +286,7 @@ impl Inner {
         // The history's lock is held until the snapshot is there: who learns of a change can read it, and who has the
         // snapshot finds its change.
         let mut history = write(&self.history);
-        history.push(Arc::clone(&change));
+        let forgotten = history.push(Arc::clone(&change));
         let cool = |object: &Object| (count > self.hot).then(|| object.cooled(count > PRINTED * self.hot)).flatten();
         let cooled = history.cool(RECENT, cool);
         let moved = {
@@ -294,8 +294,8 @@ impl Inner {
             let mut current = write(&self.current);
             let after = Arc::make_mut(&mut current);
             let moved = after.put(&key, (!change.deleted).then(|| object.clone()));
-            if let Some((object, cold)) = cooled {
-                after.cool(&object, cold);
+            if let Some((object, cold)) = cooled.as_ref().and_then(|cooled| cooled.current.as_ref()) {
+                after.cool(object, cold.clone());
             }
             after.set_revision(revision);
             moved
@@ -306,6 +306,7 @@ impl Inner {
         let woken = channels.push(&key, &change, &moved, &self.indexes);
         self.dispatched.store(revision.get(), Ordering::Release);
         drop(channels);
+        drop((forgotten, cooled));
         for channel in woken {
             channel.wake();
         }
