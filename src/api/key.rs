@@ -63,9 +63,7 @@ pub struct Key {
 impl Key {
     /// The object `name` of `resource` in `namespace` (empty for cluster-scoped ones).
     pub fn new(resource: GroupResource, namespace: &str, name: &str) -> Self {
-        let mut place = String::with_capacity(namespace.len() + 1 + name.len());
-        place.extend([namespace, "\0", name]);
-        Self { resource, place: place.into(), namespace: namespace.len() }
+        Self { resource, place: joined(namespace, name), namespace: namespace.len() }
     }
 
     /// The namespace; empty for cluster-scoped objects.
@@ -91,6 +89,21 @@ impl Key {
             meta.name.as_deref().unwrap_or_default(),
         )
     }
+}
+
+/// Namespace, a zero byte and name. Keys are made for every read and write, so those of usual length are put together
+/// without an allocation that is not kept.
+fn joined(namespace: &str, name: &str) -> Arc<str> {
+    let (mut bytes, at) = ([0; 128], namespace.len() + 1);
+    let length = at + name.len();
+    if let Some(usual) = bytes.get_mut(..length) {
+        usual[..at - 1].copy_from_slice(namespace.as_bytes());
+        usual[at..].copy_from_slice(name.as_bytes());
+        if let Ok(place) = std::str::from_utf8(usual) {
+            return place.into();
+        }
+    }
+    [namespace, name].join("\0").into()
 }
 
 impl fmt::Display for Key {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -49,11 +49,12 @@ pub(super) struct Channel {
     news: Notify,
 }
 
-/// All changes of the scope after `since`.
+/// All changes of the scope after `since`. What a change holds is the history's to keep: where that has let go of it,
+/// the ring has nothing either. (There is a ring for every node, and all that its pods ever were is a lot.)
 #[derive(Debug)]
 struct Ring {
     since: Revision,
-    changes: VecDeque<Arc<Change>>,
+    changes: VecDeque<(Revision, Weak<Change>)>,
     /// How many changes there were before these.
     dropped: u64,
     watchers: usize,
@@ -88,7 +89,7 @@ impl Channels {
         let Some(watched) = self.by_resource.get(&key.resource) else { return reached };
         let mut reach = |places: &Places| {
             for channel in places.of(key.namespace()) {
-                channel.push(Arc::clone(change), self.capacity);
+                channel.push(change, self.capacity);
                 reached.push(Arc::clone(channel));
             }
         };
@@ -186,15 +187,15 @@ impl Places {
 // === impl Channel ===
 
 impl Channel {
-    fn push(&self, change: Arc<Change>, capacity: usize) {
+    fn push(&self, change: &Arc<Change>, capacity: usize) {
         let mut ring = lock(&self.ring);
         if ring.changes.len() == capacity
-            && let Some(oldest) = ring.changes.pop_front()
+            && let Some((oldest, _)) = ring.changes.pop_front()
         {
-            ring.since = oldest.revision;
+            ring.since = oldest;
             ring.dropped += 1;
         }
-        ring.changes.push_back(change);
+        ring.changes.push_back((change.revision, Arc::downgrade(change)));
     }
 
     /// Wakes the watchers that wait.
@@ -288,13 +289,15 @@ impl Watcher {
             if self.position >= ring.since {
                 let known = self.next.and_then(|next| usize::try_from(next.checked_sub(ring.dropped)?).ok());
                 let next =
-                    known.unwrap_or_else(|| ring.changes.partition_point(|change| change.revision <= self.position));
-                let change = ring.changes.get(next).cloned();
-                if let Some(change) = &change {
-                    self.position = change.revision;
+                    known.unwrap_or_else(|| ring.changes.partition_point(|(revision, _)| *revision <= self.position));
+                let Some((revision, change)) = ring.changes.get(next) else { return Ok(None) };
+                if let Some(change) = change.upgrade() {
+                    self.position = *revision;
                     self.next = Some(ring.dropped + next as u64 + 1);
+                    return Ok(Some(change));
                 }
-                return Ok(change);
+                // There was nothing before it: the history need not go back any further.
+                self.position = Revision::from(revision.get() - 1);
             }
             drop(ring);
             self.next = None;

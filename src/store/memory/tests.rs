@@ -69,6 +69,37 @@ async fn a_watcher_expires_only_when_the_history_has_lost_its_place() {
 }
 
 #[tokio::test]
+async fn a_watcher_of_a_quiet_scope_is_told_for_as_long_as_the_history_remembers() {
+    let store = MemoryStore::builder().hot(1).history(super::RECENT + 100).progress(None).build();
+    let quiet = Scope::namespace(maps(), "quiet");
+    let mut watch = store.watch(&quiet, store.revision().await.unwrap()).await.unwrap();
+    let elsewhere = async |from: usize| {
+        for number in from..from + super::RECENT + 50 {
+            create(&store, &format!("m{number}")).await;
+        }
+    };
+    let quietly = async |name: &str| {
+        let mut draft = map(name);
+        draft.meta_mut().namespace = Some("quiet".to_owned());
+        let object = store.commit(Write::Create(draft)).await.unwrap();
+        object.json();
+        object
+    };
+    // Where the watch began, the history has forgotten; what comes in its scope then has lost its typed form.
+    elsewhere(0).await;
+    elsewhere(1000).await;
+    let first = quietly("first").await;
+    elsewhere(2000).await;
+    let Ok(StoreEvent::Change(change)) = next(&mut watch).await else { panic!("wanted a change") };
+    assert!(change.object == first && !change.object.ptr_eq(&first));
+
+    quietly("second").await;
+    elsewhere(3000).await;
+    elsewhere(4000).await;
+    assert!(matches!(next(&mut watch).await, Err(StoreError::Expired { .. })));
+}
+
+#[tokio::test]
 async fn dropping_a_watch_unregisters_it() {
     let store = MemoryStore::default();
     let start = store.revision().await.unwrap();
