@@ -27,10 +27,19 @@ fn config(machine: &Machine, pod: &Pod, attempt: u32) -> SandboxConfig {
     let spec = pod.spec.clone().unwrap_or_default();
     let host_network = spec.host_network == Some(true);
     let security = spec.security_context.as_ref();
+    let short = hostname(&spec, &name);
+    let fqdn = match spec.subdomain.as_deref().filter(|subdomain| !subdomain.is_empty()) {
+        Some(subdomain) => format!("{short}.{subdomain}.{namespace}.svc.{}", machine.config.cluster_domain),
+        None => String::new(),
+    };
     SandboxConfig {
         uid: text(&meta.uid),
         attempt,
-        hostname: if host_network { machine.config.name.clone() } else { hostname(&spec, &name) },
+        hostname: match () {
+            () if host_network => machine.config.name.clone(),
+            () if spec.set_hostname_as_fqdn == Some(true) && !fqdn.is_empty() => fqdn.clone(),
+            () => short,
+        },
         dns: dns(machine, &spec, &namespace, host_network),
         hosts: hosts(&spec),
         port_mappings: port_mappings(&spec),
@@ -43,6 +52,9 @@ fn config(machine: &Machine, pod: &Pod, attempt: u32) -> SandboxConfig {
             .map(|sysctl| (sysctl.name.clone(), sysctl.value.clone()))
             .collect::<BTreeMap<_, _>>(),
         share_processes: spec.share_process_namespace == Some(true),
+        host_processes: spec.host_pid == Some(true),
+        host_ipc: spec.host_ipc == Some(true),
+        fqdn,
         name,
         namespace,
     }

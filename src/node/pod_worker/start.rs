@@ -10,6 +10,7 @@ use super::termination::{Killing, kill};
 use crate::client::EventType;
 use crate::node::env::{ConfigError, Sources, environment, expand};
 use crate::node::machine::Machine;
+use crate::node::oom::oom_score;
 use crate::node::restart::Backoff;
 use crate::node::volume::Volumes;
 use crate::node::{hooks, images};
@@ -117,6 +118,11 @@ impl Start {
         };
         let security = security(&self.pod, container, image)?;
         let mounts = self.volumes.mounts(container, &env)?;
+        let of_pod = self.pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
+        let groups = of_pod
+            .map(|security| security.supplemental_groups.iter().flatten().copied().chain(security.fs_group).collect());
+        let groups = groups.unwrap_or_default();
+        let stop_signal = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.clone());
         Ok(ContainerConfig {
             name: container.name.clone(),
             attempt: self.attempt,
@@ -133,7 +139,10 @@ impl Start {
             stdin_once: container.stdin_once == Some(true),
             termination_message_path: container.termination_message_path.clone().unwrap_or_default(),
             message_from_log: container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError"),
-            stop_signal: String::new(),
+            stop_signal: stop_signal.unwrap_or_default(),
+            groups,
+            file_group: of_pod.and_then(|security| security.fs_group),
+            oom_score: oom_score(&self.pod, container, &self.machine.config),
             labels: labels(&self.pod, container),
             env,
         })
@@ -161,6 +170,8 @@ fn security(pod: &Pod, container: &Container, image: &Image) -> Result<SecurityC
         run_as_user: own.run_as_user.or(of_pod.run_as_user),
         run_as_group: own.run_as_group.or(of_pod.run_as_group),
         run_as_non_root: own.run_as_non_root.or(of_pod.run_as_non_root),
+        seccomp_profile: own.seccomp_profile.or(of_pod.seccomp_profile),
+        app_armor_profile: own.app_armor_profile.or(of_pod.app_armor_profile),
         ..own
     };
     if security.run_as_non_root == Some(true) {

@@ -76,7 +76,7 @@ impl Runtime for MemoryRuntime {
                 ))
             })?),
         };
-        let ip = config.host_network.or(address.as_ref().map(|address| address.ip));
+        let ip = config.host_network.or(address.as_ref().map(|address| address.ip.into()));
         let ip = ip.ok_or_else(|| RuntimeError::Network("the sandbox has no address".to_owned()))?;
         let id = SandboxId::new(hex_id(&world.random));
         let status = SandboxStatus {
