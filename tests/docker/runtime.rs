@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use orchestrion::clock::Clock;
 use orchestrion::runtime::docker::{DockerCluster, DockerConfig, DockerRuntime, Engine};
 use orchestrion::runtime::{Runtime, testkit};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A variable that `tests/docker/run` sets.
 pub(crate) fn variable(name: &str) -> String {
@@ -15,14 +16,37 @@ pub(crate) fn variable(name: &str) -> String {
 pub(crate) struct Bench {
     pub(crate) docker: DockerCluster,
     nodes: AtomicU32,
+    _engine: Access,
+}
+
+/// The engine is everybody's, unless a test kills it.
+static ENGINE: RwLock<()> = RwLock::const_new(());
+
+/// For tests that are not asynchronous: the engine stays while this is held.
+pub(crate) fn shared_engine() -> RwLockReadGuard<'static, ()> {
+    ENGINE.blocking_read()
+}
+
+enum Access {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
 impl Bench {
     pub(crate) async fn new(cluster: &str) -> Self {
+        Self::with(cluster, Access::Shared { _guard: ENGINE.read().await }).await
+    }
+
+    /// With nobody else on the engine.
+    pub(crate) async fn alone(cluster: &str) -> Self {
+        Self::with(cluster, Access::Alone { _guard: ENGINE.write().await }).await
+    }
+
+    async fn with(cluster: &str, engine_access: Access) -> Self {
         let engine = Engine::connect(&variable("DOCKER_HOST"), Clock::system()).await.expect("an engine");
         let open = || DockerCluster::open(&engine, DockerConfig::new(cluster));
         open().await.expect("a network").remove().await.expect("nothing left of an earlier run");
-        Self { docker: open().await.expect("a network"), nodes: AtomicU32::new(0) }
+        Self { docker: open().await.expect("a network"), nodes: AtomicU32::new(0), _engine: engine_access }
     }
 
     /// The runtime of one more node.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio_util::task::TaskTracker;
 
 use super::engine::Engine;
 use super::error::{failed, unless_done};
@@ -45,6 +46,8 @@ struct Inner {
     engine: Engine,
     config: DockerConfig,
     network: PodNetwork,
+    /// Sandboxes that are being made, whether or not anybody waits for them.
+    making: TaskTracker,
 }
 
 impl fmt::Debug for DockerCluster {
@@ -61,7 +64,7 @@ impl DockerCluster {
     /// Where no addresses are free, or the engine does not do what it is asked for.
     pub async fn open(engine: &Engine, config: DockerConfig) -> Result<Self> {
         let network = PodNetwork::of(engine, &config.cluster).await?;
-        let cluster = Self(Arc::new(Inner { engine: engine.clone(), config, network }));
+        let cluster = Self(Arc::new(Inner { engine: engine.clone(), config, network, making: TaskTracker::new() }));
         route::ensure(&cluster).await?;
         Ok(cluster)
     }
@@ -91,17 +94,26 @@ impl DockerCluster {
     /// # Cancel safety
     /// What is left can be removed by another call.
     pub async fn remove(&self) -> Result<()> {
+        let making = self.making();
+        making.close();
+        making.wait().await;
+        making.reopen();
         let docker = self.engine().docker();
         let filter = label::filter(&label::labels([(label::CLUSTER, &self.config().cluster)]));
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
-        let found = docker.list_containers(Some(options)).await;
-        let found = found.map_err(|error| failed("list the containers of a cluster", error))?;
         let remove = |id: String| async move {
             unless_done(docker.remove_container(&id, by_force()).await, "remove a container")
         };
-        // A sandbox may go before its containers: those are killed all the same.
-        let ids = stream::iter(found.into_iter().filter_map(|one| one.id));
-        ids.map(remove).buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await?;
+        // What the engine was still busy making is found by the next look.
+        loop {
+            let options = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
+            let found = docker.list_containers(Some(options)).await;
+            let found = found.map_err(|error| failed("list the containers of a cluster", error))?;
+            if found.is_empty() {
+                break;
+            }
+            let ids = stream::iter(found.into_iter().filter_map(|one| one.id));
+            ids.map(remove).buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await?;
+        }
         let options = ListNetworksOptionsBuilder::default().filters(&filter).build();
         let networks = docker.list_networks(Some(options)).await;
         for network in networks.map_err(|error| failed("list the networks of a cluster", error))? {
@@ -131,6 +143,10 @@ impl DockerCluster {
 
     pub(super) fn config(&self) -> &DockerConfig {
         &self.0.config
+    }
+
+    pub(super) fn making(&self) -> &TaskTracker {
+        &self.0.making
     }
 
     pub(super) fn network(&self) -> &PodNetwork {

@@ -52,7 +52,8 @@ impl Runtime for DockerRuntime {
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<SandboxStatus> {
         // In a task of its own: it is made as a whole, even where nobody waits for it any more.
         let (runtime, config) = (self.clone(), config.clone());
-        let made = tokio::spawn(async move { runtime.make_sandbox(&config).await }).await;
+        let making = self.cluster().making().clone();
+        let made = making.spawn(async move { runtime.make_sandbox(&config).await }).await;
         made.unwrap_or_else(|error| Err(RuntimeError::State(format!("a task has ended before its time: {error}"))))
     }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
+
 use super::{end, logs, sandbox, script, start};
 use crate::api::LogOptions;
-use crate::runtime::{ContainerId, ContainerState, Runtime};
+use crate::runtime::{ContainerConfig, ContainerId, ContainerState, EventKind, Runtime, RuntimeError};
 
 /// A container that has run its program tells the exit code, a reason and both times.
 pub async fn a_container_ends_with_its_program(runtime: &dyn Runtime, image: &str) {
@@ -27,6 +29,41 @@ pub async fn a_container_has_its_environment(runtime: &dyn Runtime, image: &str)
     let id = start(runtime, &sandbox, &script(image, "echo $COLOR; cat /etc/hostname")).await;
     end(runtime, &id).await;
     assert_eq!(logs(runtime, &id, &LogOptions::default()).await, "blue\nenv\n");
+}
+
+/// A container whose program cannot be started has ended before it began, and says why.
+pub async fn a_container_that_cannot_start_is_told(runtime: &dyn Runtime, image: &str) {
+    let sandbox = sandbox(runtime, "cannot").await;
+    runtime.pull_image(image, &[]).await.expect("the image");
+    let config = ContainerConfig { command: vec!["no-such-program".to_owned()], ..script(image, "") };
+    let id = runtime.create_container(&sandbox.id, &config).await.expect("a container");
+    let error = runtime.start_container(&id).await.expect_err("no such program");
+    assert!(matches!(error, RuntimeError::Start(_)), "{error}");
+    let status = runtime.container_status(&id).await.expect("its status");
+    let exit = status.exit().expect("its end");
+    assert_eq!((exit.code, exit.reason.as_str(), exit.started_at), (128, "StartError", None));
+    for text in [error.to_string(), exit.message.clone()] {
+        assert!(text.contains("exec: \"no-such-program\": executable file not found in $PATH"), "{text}");
+    }
+    let missing = ContainerConfig { image: format!("{image}-that-is-not-there"), ..script(image, "") };
+    assert!(runtime.create_container(&sandbox.id, &missing).await.is_err(), "its image is not present");
+}
+
+/// Stopping a sandbox ends what runs in it, at once; stopping it again does nothing.
+pub async fn a_stopped_sandbox_ends_its_containers(runtime: &dyn Runtime, image: &str) {
+    let mut events = runtime.events();
+    let sandbox = sandbox(runtime, "ends-all").await;
+    let id = start(runtime, &sandbox, &script(image, "sleep 3600")).await;
+    runtime.stop_sandbox(&sandbox.id).await.expect("stopped");
+    let exit = end(runtime, &id).await;
+    assert_eq!(exit.code, 137, "it was killed");
+    runtime.stop_sandbox(&sandbox.id).await.expect("stopped again");
+    let mut kinds = Vec::new();
+    while !kinds.contains(&EventKind::SandboxStopped) {
+        let event = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
+        kinds.push(event.ok().flatten().expect("an event").kind);
+    }
+    assert!(kinds.contains(&EventKind::Started(id.clone())), "{kinds:?}");
 }
 
 /// Stopping returns when the container has ended, by its signal or by force; stopping it again does nothing.
