@@ -7,17 +7,24 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use super::machine::Machine;
 use crate::runtime::{Dns, PortMapping, Result, SandboxConfig, SandboxStatus};
 
-/// Makes a pod's sandbox after `attempt` before it; an old one goes first.
+/// Makes a pod's sandbox after `attempt` before it. An old one is stopped first, for its ports of the node, and removed
+/// last: the pod's directories go with the last sandbox.
 pub(super) async fn create(
     machine: &Machine,
     pod: &Pod,
     attempt: u32,
     old: Option<SandboxStatus>,
 ) -> Result<SandboxStatus> {
-    if let Some(old) = old {
-        machine.runtime.remove_sandbox(&old.id).await?;
+    if let Some(old) = &old {
+        machine.runtime.stop_sandbox(&old.id).await?;
     }
-    machine.runtime.run_sandbox(&config(machine, pod, attempt)).await
+    let made = machine.runtime.run_sandbox(&config(machine, pod, attempt)).await?;
+    if let Some(old) = &old
+        && let Err(error) = machine.runtime.remove_sandbox(&old.id).await
+    {
+        tracing::warn!(%error, sandbox = %old.id, "old sandbox not removed"); // it goes with the pod
+    }
+    Ok(made)
 }
 
 fn config(machine: &Machine, pod: &Pod, attempt: u32) -> SandboxConfig {

@@ -69,7 +69,8 @@ async fn a_pod_s_containers_share_its_network_and_its_processes_where_asked() {
     let node = bench.node();
     let alone = node.run_sandbox(&pod("alone")).await.expect("a sandbox");
     let server = start(&node, &alone, &script("echo here > /tmp/page; exec httpd -f -p 8080 -h /tmp")).await;
-    let client = script("until wget -qO- http://127.0.0.1:8080/page; do true; done; hostname; ps | grep -c '[h]ttpd -f'");
+    let client =
+        script("until wget -qO- http://127.0.0.1:8080/page; do true; done; hostname; ps | grep -c '[h]ttpd -f'");
     let client = ContainerConfig { name: "client".to_owned(), ..client };
     let client = start(&node, &alone, &client).await;
     assert_eq!(printed(&node, &client).await, "here\nalone\n0\n", "one network and name, processes apart");
@@ -79,7 +80,8 @@ async fn a_pod_s_containers_share_its_network_and_its_processes_where_asked() {
     let together = node.run_sandbox(&together).await.expect("a sandbox");
     // A program whose parent goes first is left to process 1, which is the pause program.
     let orphan = start(&node, &together, &script("(sleep 0 &); sleep 3600")).await;
-    let seen = exec(&node, &orphan, "while ps -o stat,comm | grep -q '^Z'; do true; done; ps -o pid,comm | grep pause").await;
+    let seen =
+        exec(&node, &orphan, "while ps -o stat,comm | grep -q '^Z'; do true; done; ps -o pid,comm | grep pause").await;
     assert_eq!(seen.split_whitespace().collect::<Vec<_>>(), ["1", "pause"], "{seen}");
     bench.remove().await;
 }
@@ -148,7 +150,9 @@ async fn a_container_has_the_rights_and_limits_that_it_is_given() {
         security,
         groups: vec![2000],
         working_dir: "/etc".to_owned(),
-        ..script("id -u; id -g; id -G; pwd; touch /x 2>/dev/null || echo refused; grep -E 'NoNewPrivs|CapEff' /proc/self/status")
+        ..script(
+            "id -u; id -g; id -G; pwd; touch /x 2>/dev/null || echo refused; grep -E 'NoNewPrivs|CapEff' /proc/self/status",
+        )
     };
     let confined = start(&node, &sandbox, &config).await;
     let told = printed(&node, &confined).await;
@@ -164,6 +168,25 @@ async fn a_container_has_the_rights_and_limits_that_it_is_given() {
     let leaking = start(&node, &sandbox, &config).await;
     let exit = end(&node, &leaking).await;
     assert_eq!((exit.code, exit.reason.as_str()), (137, "OOMKilled"));
+    bench.remove().await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_told() {
+    let bench = Bench::new("missing").await;
+    let node = bench.node();
+    let sandbox = node.run_sandbox(&pod("missing")).await.expect("a sandbox");
+    let config = ContainerConfig { command: vec!["no-such-program".to_owned()], ..script("") };
+    node.pull_image(&config.image, &[]).await.expect("the image");
+    let id = node.create_container(&sandbox.id, &config).await.expect("a container");
+    let error = node.start_container(&id).await.expect_err("no such program");
+    assert!(matches!(error, RuntimeError::Start(_)), "{error}");
+    let status = node.container_status(&id).await.expect("its status");
+    let exit = status.exit().expect("its end");
+    assert_eq!((exit.code, exit.reason.as_str(), exit.started_at), (128, "StartError", None));
+    for text in [error.to_string(), exit.message.clone()] {
+        assert!(text.contains("exec: \"no-such-program\": executable file not found in $PATH"), "{text}");
+    }
     bench.remove().await;
 }
 

@@ -43,8 +43,11 @@ fn a_deployment_and_its_service_run_in_real_containers() {
     let address = cluster.ok(&format!("get pod {pod} -o jsonpath={{.status.podIP}}"));
     assert_eq!(cluster.ok(&format!("logs {pod}")), format!("serving on {address}\n"));
 
-    let mut forward =
-        cluster.command(&["port-forward", &format!("pod/{pod}"), ":80"]).stdout(Stdio::piped()).spawn().expect("kubectl");
+    let mut forward = cluster
+        .command(&["port-forward", &format!("pod/{pod}"), ":80"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("kubectl");
     let mut line = String::new();
     let mut output = BufReader::new(forward.stdout.take().expect("its output"));
     output.read_line(&mut line).expect("a line");
@@ -75,7 +78,8 @@ fn pods_that_cannot_run_say_why() {
     };
     cluster.ok(&format!("run missing --image={registry}/nothing:1"));
     cluster.ok(&format!("run never --image={registry}/nothing:1 --image-pull-policy=Never"));
-    let nonsense = "apiVersion: v1\nkind: Pod\nmetadata: {name: nonsense}\nspec: {containers: [{name: main, image: UPPER}]}\n";
+    let nonsense =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: nonsense}\nspec: {containers: [{name: main, image: UPPER}]}\n";
     cluster.ok(&format!("apply -f {}", cluster.file("nonsense.yaml", nonsense)));
     cluster.ok(&format!("run cannot --image={image} --command -- no-such-program"));
     waits("never", "ErrImageNeverPull");

@@ -1,5 +1,6 @@
 //! The Docker runtime against a real engine. `tests/docker/run` starts one and says where it is.
 
+mod agent;
 mod containers;
 #[path = "../kubectl/harness.rs"]
 #[allow(dead_code, reason = "shared with another binary, which needs all of it")]

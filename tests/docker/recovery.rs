@@ -9,10 +9,16 @@ use orchestrion::runtime::{EventKind, Runtime};
 use crate::containers::{pod, script, start};
 use crate::runtime::{Bench, variable};
 
-fn docker(arguments: &[&str]) -> String {
+pub(crate) fn docker(arguments: &[&str]) -> String {
     let ran = Command::new("docker").args(arguments).output().expect("the docker program");
     assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).expect("text")
+}
+
+/// Kills the engine. tests/docker/run starts it again, as an init system would.
+pub(crate) fn kill_engine() {
+    let pid = std::fs::read_to_string(variable("DOCKER_PIDFILE")).expect("the engine's process");
+    assert!(Command::new("kill").args(["-KILL", pid.trim()]).status().expect("kill").success());
 }
 
 #[tokio::test]
@@ -57,9 +63,7 @@ async fn whoever_waits_is_told_when_an_engine_has_come_back() {
     let sandbox = node.run_sandbox(&pod("killed")).await.expect("a sandbox");
     let id = start(&node, &sandbox, &script("sleep 3600")).await;
     let mut events = node.events();
-    // tests/docker/run starts it again, as an init system would.
-    let pid = std::fs::read_to_string(variable("DOCKER_PIDFILE")).expect("the engine's process");
-    assert!(Command::new("kill").args(["-KILL", pid.trim()]).status().expect("kill").success());
+    kill_engine();
     loop {
         let event = tokio::time::timeout(Duration::from_secs(60), events.next()).await.expect("in time");
         if event.expect("an event").kind == EventKind::Lost {

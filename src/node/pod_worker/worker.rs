@@ -69,6 +69,7 @@ impl Handle {
         let mut state =
             PodState::new(Arc::clone(&pod), machine.config.address, accepted_at(&pod, machine.clock().now()));
         state.refused = wanted.refused.clone();
+        state.remember_restarts();
         state.sandbox = known;
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let ended = matches!(phase, Some("Succeeded" | "Failed"));
@@ -235,7 +236,7 @@ impl Worker {
         if let Some(sandbox) = sandbox {
             runtime.remove_sandbox(&sandbox.id).await?;
         }
-        if self.interrupted {
+        if self.interrupted || self.state().sandboxes > 1 {
             let uid = self.state().pod.metadata.uid.clone().unwrap_or_default();
             for sandbox in runtime.sandboxes().await?.into_iter().filter(|sandbox| sandbox.uid == uid) {
                 runtime.remove_sandbox(&sandbox.id).await?;

@@ -31,22 +31,16 @@ pub async fn a_container_has_its_environment(runtime: &dyn Runtime, image: &str)
     assert_eq!(logs(runtime, &id, &LogOptions::default()).await, "blue\nenv\n");
 }
 
-/// A container whose program cannot be started has ended before it began, and says why.
-pub async fn a_container_that_cannot_start_is_told(runtime: &dyn Runtime, image: &str) {
-    let sandbox = sandbox(runtime, "cannot").await;
+/// A container is made only of an image that is present, in a sandbox that is there.
+pub async fn a_container_needs_its_image_and_its_sandbox(runtime: &dyn Runtime, image: &str) {
+    let sandbox = sandbox(runtime, "needs").await;
+    let absent = ContainerConfig { image: format!("{image}-that-is-not-there"), ..script(image, "") };
+    let error = runtime.create_container(&sandbox.id, &absent).await.expect_err("its image is not present");
+    assert!(matches!(&error, RuntimeError::Create(why) if why.contains("not found")), "{error}");
     runtime.pull_image(image, &[]).await.expect("the image");
-    let config = ContainerConfig { command: vec!["no-such-program".to_owned()], ..script(image, "") };
-    let id = runtime.create_container(&sandbox.id, &config).await.expect("a container");
-    let error = runtime.start_container(&id).await.expect_err("no such program");
-    assert!(matches!(error, RuntimeError::Start(_)), "{error}");
-    let status = runtime.container_status(&id).await.expect("its status");
-    let exit = status.exit().expect("its end");
-    assert_eq!((exit.code, exit.reason.as_str(), exit.started_at), (128, "StartError", None));
-    for text in [error.to_string(), exit.message.clone()] {
-        assert!(text.contains("exec: \"no-such-program\": executable file not found in $PATH"), "{text}");
-    }
-    let missing = ContainerConfig { image: format!("{image}-that-is-not-there"), ..script(image, "") };
-    assert!(runtime.create_container(&sandbox.id, &missing).await.is_err(), "its image is not present");
+    runtime.remove_sandbox(&sandbox.id).await.expect("removed");
+    let error = runtime.create_container(&sandbox.id, &script(image, "")).await.expect_err("its sandbox is gone");
+    assert!(error.is_not_found(), "{error}");
 }
 
 /// Stopping a sandbox ends what runs in it, at once; stopping it again does nothing.

@@ -36,19 +36,21 @@ pub use event::{events_tell_of_beginning_and_end, every_reader_gets_every_event}
 pub use files::{containers_share_directories, last_words_are_told, mounted_files_follow_their_source};
 pub use image::{an_image_is_there_once_it_is_fetched, nonsense_is_no_image};
 pub use lifecycle::{
-    a_container_ends_with_its_program, a_container_has_its_environment, a_container_that_cannot_start_is_told,
-    a_stopped_container_has_ended, a_stopped_sandbox_ends_its_containers, removing_a_sandbox_removes_its_containers, sandboxes_have_addresses_of_their_own, what_is_gone_is_told,
+    a_container_ends_with_its_program, a_container_has_its_environment, a_container_needs_its_image_and_its_sandbox,
+    a_stopped_container_has_ended, a_stopped_sandbox_ends_its_containers, removing_a_sandbox_removes_its_containers,
+    sandboxes_have_addresses_of_their_own, what_is_gone_is_told,
 };
 pub use stream::{
-    a_missing_program_is_told, a_port_that_nobody_listens_on_is_told, a_program_reads_what_is_typed, a_program_runs_beside_the_main_one,
-    an_attached_session_is_the_main_program_s, logs_are_kept, logs_tell_their_times,
+    a_missing_program_is_told, a_port_that_nobody_listens_on_is_told, a_program_reads_what_is_typed,
+    a_program_runs_beside_the_main_one, an_attached_session_is_the_main_program_s, logs_are_kept,
+    logs_tell_their_times,
 };
 
 /// Runs every function of the kit, each with a runtime of its own.
 pub async fn all(runtime: impl Fn() -> Box<dyn Runtime>, image: &str) {
     a_container_ends_with_its_program(&*runtime(), image).await;
     a_container_has_its_environment(&*runtime(), image).await;
-    a_container_that_cannot_start_is_told(&*runtime(), image).await;
+    a_container_needs_its_image_and_its_sandbox(&*runtime(), image).await;
     a_stopped_container_has_ended(&*runtime(), image).await;
     a_stopped_sandbox_ends_its_containers(&*runtime(), image).await;
     removing_a_sandbox_removes_its_containers(&*runtime(), image).await;
