@@ -10,6 +10,8 @@ impl Builder {
     /// Runs the pods of every node on a Docker engine, and puts Services, nodes and pods on the network that the cluster
     /// has there: pods, the machine and this process reach all of them.
     ///
+    /// Every node is told to have all of the machine ([`Builder::agent`] after this says otherwise).
+    ///
     /// Containers stay when the cluster is stopped: the next one of the same name finds nodes of the same names with
     /// all that runs on them. [`DockerCluster::remove`] takes everything away.
     ///
@@ -28,8 +30,12 @@ impl Builder {
     /// ```
     pub fn docker(self, docker: &DockerCluster) -> Self {
         let (first, _) = docker.addresses();
+        let (cpus, memory) = docker.machine();
         let docker = docker.clone();
         self.addresses(AddressPlan::bridge(first))
+            .agent(move |agent| {
+                agent.with_capacity("cpu", &cpus.to_string()).with_capacity("memory", &format!("{}Ki", memory / 1024))
+            })
             .runtime(move |seat| Arc::new(docker.runtime(&seat.name, seat.network.pods().clone())))
     }
 }

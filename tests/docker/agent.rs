@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use orchestrion::api::WatchOptions;
 use orchestrion::client::TypedEvent;
 use orchestrion::cluster::Cluster;
+use orchestrion::node::AgentConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::recovery::{docker, kill_engine};
 use crate::runtime::{Bench, variable};
@@ -110,6 +113,70 @@ async fn an_agent_that_dies_in_the_middle_of_a_rollout_loses_and_doubles_nothing
     bench.remove().await;
 }
 
+/// One request to a Service.
+async fn get(address: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_update_under_load_loses_no_request() {
+    let bench = Bench::new("load").await;
+    let cluster = Cluster::builder().nodes(2).docker(&bench.docker).start().await.expect("a cluster");
+    let serving = "httpd -f -p 8080 -h /tmp & trap exit TERM; while true; do sleep 0.2; done";
+    let web = deployment(3).replace("trap exit TERM; while true; do sleep 0.2; done", serving).replace(
+        "containers: [{name: main,",
+        "containers: [{name: main, readinessProbe: {httpGet: {port: 8080, path: /page}, periodSeconds: 1}, \
+         lifecycle: {preStop: {sleep: {seconds: 1}}, postStart: {exec: {command: [sh, -c, 'hostname > /tmp/page; \
+         cp /tmp/page /tmp/index.html']}}},",
+    );
+    let web = web.replace("terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 5");
+    cluster.apply(&web).await.expect("a deployment");
+    cluster
+        .apply("{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 8080}]}}")
+        .await
+        .expect("a service");
+    cluster.rolled_out("default", "web").await.expect("its rollout");
+    cluster.reachable("default", "web").await;
+    let service = cluster.client().api::<Service>("default").get("web").await.expect("the service");
+    let address = service.spec.as_ref().and_then(|spec| spec.cluster_ip.clone()).expect("an address") + ":8080";
+
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let clients = (0..4).map(|_| {
+        let (address, stopped) = (address.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let mut answers = Vec::new();
+            while !*stopped.borrow() {
+                answers.push(get(&address).await.map_err(|error| error.to_string()));
+            }
+            answers
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    let deployments = cluster.client().api::<Deployment>("default");
+    let changed = deployments.modify("web", |web| {
+        let meta = web.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut()).expect("a template");
+        meta.annotations.get_or_insert_default().insert("version".to_owned(), "2".to_owned());
+    });
+    changed.await.expect("a new version");
+    cluster.rolled_out("default", "web").await.expect("its rollout");
+    until(&cluster, |pods| pods.len() == 3 && pods.values().all(is_ready)).await;
+    stop.send_replace(true);
+    let mut sent = 0;
+    for client in clients {
+        for answer in client.await.expect("a client") {
+            sent += 1;
+            assert!(answer.as_ref().is_ok_and(|answer| answer.contains("200 OK")), "request {sent}: {answer:?}");
+        }
+    }
+    assert!(sent > 20, "only {sent} requests were sent");
+    cluster.stop().await;
+    bench.remove().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_come_back_when_their_engine_was_killed() {
     let bench = Bench::alone("engine").await;
@@ -126,8 +193,7 @@ async fn pods_come_back_when_their_engine_was_killed() {
 async fn a_mounted_config_map_follows_its_object_also_after_the_agent_has_died() {
     let bench = Bench::new("follow").await;
     let builder = Cluster::builder().docker(&bench.docker);
-    let cluster =
-        builder.agent(|agent| orchestrion::node::AgentConfig { sync_interval: Duration::from_millis(200), ..agent });
+    let cluster = builder.agent(|agent| AgentConfig { sync_interval: Duration::from_millis(200), ..agent });
     let cluster = cluster.start().await.expect("a cluster");
     let image = variable("TEST_IMAGE");
     let watching = "until [ \"$(cat /config/key)\" = $1 ]; do sleep 0.1; done";

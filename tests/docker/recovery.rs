@@ -32,7 +32,7 @@ async fn a_new_runtime_finds_what_an_earlier_one_has_left_and_nothing_else() {
     drop(before);
 
     let after = bench.named(0);
-    assert_eq!(after.sandboxes().await.expect("the sandboxes"), [sandbox.clone()]);
+    assert_eq!(after.sandboxes().await.expect("the sandboxes"), std::slice::from_ref(&sandbox));
     assert_eq!(after.containers(&sandbox.id).await.expect("the containers"), [status]);
     let next = after.run_sandbox(&pod("next")).await.expect("a sandbox");
     assert_ne!(next.ips, sandbox.ips, "the address is in use");

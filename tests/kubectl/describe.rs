@@ -1,6 +1,6 @@
 //! `describe` of each kind, and `events`.
 
-use crate::harness::{Cluster, assert_has, fixture};
+use crate::harness::{Cluster, assert_has, fixture, scheme};
 
 #[test]
 fn every_kind_is_described() {
@@ -22,6 +22,8 @@ fn every_kind_is_described() {
         "apiVersion: apps/v1\nkind: ControllerRevision\nmetadata:\n  name: past\n  labels:\n    app: old\nrevision: 7\ndata:\n  colour: green\n",
     );
     cluster.ok(&format!("apply -f {revision}"));
+    let endpoints = format!("Endpoints:                {}", if scheme() == "docker" { "10." } else { "127." });
+    let container = format!("Container ID:   {}://", scheme());
     let event =
         cluster.ok("get events --field-selector reason=ScalingReplicaSet -o jsonpath={.items[0].metadata.name}");
     let node = cluster.ok("get nodes -o jsonpath={.items[0].metadata.name}");
@@ -56,7 +58,7 @@ fn every_kind_is_described() {
                 "Controlled By:  ReplicaSet/myapp-",
                 "Service Account:  default",
                 "Status:           Running",
-                "Container ID:   memory://",
+                &container,
                 "/var/run/secrets/kubernetes.io/serviceaccount from kube-api-access-",
                 "PodReadyToStartContainers",
                 "TokenExpirationSeconds:  3607",
@@ -72,7 +74,7 @@ fn every_kind_is_described() {
                 "Selector:                 app=myapp",
                 "IP Family Policy:         SingleStack",
                 "TargetPort:               3000/TCP",
-                "Endpoints:                127.",
+                &endpoints,
                 "Session Affinity:         None",
                 "Internal Traffic Policy:  Cluster",
             ],

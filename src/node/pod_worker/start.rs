@@ -14,7 +14,7 @@ use crate::node::oom::oom_score;
 use crate::node::restart::Backoff;
 use crate::node::volume::Volumes;
 use crate::node::{hooks, images};
-use crate::runtime::{ContainerConfig, Image, SandboxStatus};
+use crate::runtime::{ContainerConfig, ContainerId, ContainerStatus, Image, SandboxStatus};
 
 /// What the start of a container needs.
 pub(super) struct Start {
@@ -72,7 +72,7 @@ impl Start {
             return Err(self.failed("RunContainerError", error.to_string()));
         }
         self.tell(EventType::Normal, "Started", "Container started");
-        self.remove_old_instances().await;
+        self.remove_old_instances(&id).await;
         let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
         let Some(hook) = hook else { return Ok(()) };
         if let Err(why) = hooks::run(&self.machine, &self.sandbox, &container, &id, hook).await {
@@ -93,10 +93,11 @@ impl Start {
         Ok(())
     }
 
-    /// Keeps the instance before this one, for its logs.
-    async fn remove_old_instances(&self) {
+    /// Keeps the instance before this one, for its logs. (This one may have ended already.)
+    async fn remove_old_instances(&self, this: &ContainerId) {
         let Ok(all) = self.machine.runtime.containers(&self.sandbox.id).await else { return };
-        let mut old: Vec<_> = all.into_iter().filter(|one| one.name == self.name && !one.is_running()).collect();
+        let is_old = |one: &ContainerStatus| one.name == self.name && one.id != *this && !one.is_running();
+        let mut old: Vec<_> = all.into_iter().filter(is_old).collect();
         old.pop();
         for instance in old {
             if let Err(error) = self.machine.runtime.remove_container(&instance.id).await {

@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::task::TaskTracker;
 
 use super::engine::Engine;
-use super::error::{failed, unless_done};
+use super::error::{failed, unless_done, unless_under_way};
 use super::network::PodNetwork;
 use super::pod_files::{self, MEMORY};
 use super::sandbox::{AT_ONCE, by_force};
@@ -75,6 +75,11 @@ impl DockerCluster {
         self.0.network.addresses()
     }
 
+    /// What the engine's machine has: processors, and bytes of memory.
+    pub fn machine(&self) -> (u32, u64) {
+        self.engine().machine()
+    }
+
     /// The usual addresses for the pods of the `index`-th node; `None` where there is no room for so many nodes.
     pub fn pods(&self, index: u32) -> Option<PodRange> {
         self.0.network.pods(index)
@@ -101,7 +106,7 @@ impl DockerCluster {
         let docker = self.engine().docker();
         let filter = label::filter(&label::labels([(label::CLUSTER, &self.config().cluster)]));
         let remove = |id: String| async move {
-            unless_done(docker.remove_container(&id, by_force()).await, "remove a container")
+            unless_under_way(docker.remove_container(&id, by_force()).await, "remove a container")
         };
         // What the engine was still busy making is found by the next look.
         loop {

@@ -9,7 +9,7 @@ use bollard::query_parameters::StopContainerOptionsBuilder;
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::error::{failed, is_missing, message, unless_done};
+use super::error::{failed, is_missing, message, unless_done, unless_under_way};
 use super::label::{self, Labels};
 use super::pod_files::{PodFiles, make_directory};
 use super::sandbox::by_force;
@@ -118,7 +118,7 @@ impl DockerRuntime {
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
         };
-        unless_done(self.docker().remove_container(id.as_str(), by_force()).await, "remove a container")?;
+        unless_under_way(self.docker().remove_container(id.as_str(), by_force()).await, "remove a container")?;
         self.tables().ended.remove(id);
         let path = label::text(&labels, label::MESSAGE);
         if !path.is_empty() {

@@ -32,6 +32,8 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     docker: Docker,
     version: String,
+    /// Processors, and bytes of memory.
+    machine: (u32, u64),
     clock: Clock,
     events: broadcast::Sender<Arc<Tagged>>,
     /// Whether the engine may not spare anything when memory runs out.
@@ -60,14 +62,21 @@ impl Engine {
         let info = docker.info().await.map_err(unreachable)?;
         let events = broadcast::Sender::new(EVENTS);
         let reader = tokio::spawn(event::read(docker.clone(), info.system_time, events.clone(), clock));
+        let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
+        let memory = info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
         Ok(Self(Arc::new(Inner {
             docker,
+            machine: (cpus, memory),
             clock,
             version: info.server_version.unwrap_or_default(),
             events,
             unprivileged: AtomicBool::new(false),
             _reader: AbortOnDropHandle::new(reader),
         })))
+    }
+
+    pub(super) fn machine(&self) -> (u32, u64) {
+        self.0.machine
     }
 
     /// The time.

@@ -31,6 +31,16 @@ pub(super) fn is_missing(error: &Error) -> bool {
     status(error) == Some(404)
 }
 
+/// Takes it for done where somebody else is about to do it: whoever needs it done looks again.
+pub(super) fn unless_under_way(result: Result<(), Error>, operation: &str) -> Result<(), RuntimeError> {
+    match result {
+        Err(Error::DockerResponseServerError { status_code: 409, message }) if message.contains("in progress") => {
+            Ok(())
+        }
+        other => unless_done(other, operation),
+    }
+}
+
 /// Takes it for done where what was named does not exist, or is in the wanted state already.
 pub(super) fn unless_done(result: Result<(), Error>, operation: &str) -> Result<(), RuntimeError> {
     match result {

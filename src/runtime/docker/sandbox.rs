@@ -9,7 +9,7 @@ use bollard::query_parameters::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::error::{failed, is_missing, message, status, unless_done};
+use super::error::{failed, is_missing, message, status, unless_done, unless_under_way};
 use super::label::{self, Labels};
 use super::{DockerRuntime, blocking, body, not_found, pause};
 use crate::runtime::address::Address;
@@ -225,15 +225,15 @@ impl DockerRuntime {
             let remove = |container: String| async move {
                 let removed = self.docker().remove_container(&container, by_force()).await;
                 self.tables().ended.remove(&ContainerId::new(container));
-                unless_done(removed, "remove a container")
+                unless_under_way(removed, "remove a container")
             };
             stream::iter(containers).map(remove).buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await?;
         }
         let Some(sandbox) = found else { return Ok(()) };
-        unless_done(self.docker().remove_container(id.as_str(), by_force()).await, "remove a sandbox")?;
+        unless_under_way(self.docker().remove_container(id.as_str(), by_force()).await, "remove a sandbox")?;
         self.tables().addresses.remove(id);
         // The pod's files go with its last sandbox.
-        if self.all_sandboxes().await?.iter().all(|other| other.uid != sandbox.uid) {
+        if self.all_sandboxes().await?.iter().all(|other| other.uid != sandbox.uid || other.id == *id) {
             let files = self.pod_files(&sandbox.uid);
             if let Err(error) = blocking(move || files.remove()).await {
                 tracing::warn!(%error, pod = sandbox.name, "files of a pod not removed");
