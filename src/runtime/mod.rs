@@ -52,6 +52,10 @@ pub struct RuntimeInfo {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The version of the kernel that containers run on.
+    pub kernel_version: String,
+    /// The operating system of the node, for people to read.
+    pub os_image: String,
 }
 
 /// What a program that ran to its end has left.

@@ -185,6 +185,8 @@ async fn pods_come_back_when_their_engine_was_killed() {
     cluster.rolled_out("default", "web").await.expect("its rollout");
     kill_engine();
     until(&cluster, |pods| pods.len() == 10 && pods.values().all(|pod| is_ready(pod) && restarts(pod) == 1)).await;
+    let service = (cluster.addresses().kubernetes(), 0);
+    std::net::UdpSocket::bind(service).expect("the addresses of Services are still the machine's own");
     cluster.stop().await;
     bench.remove().await;
 }

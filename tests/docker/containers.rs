@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{ResourceRequirements, SecurityContext};
 use orchestrion::api::{ExecOptions, LogOptions, TerminalSize};
 use orchestrion::runtime::docker::DockerRuntime;
 use orchestrion::runtime::{
-    ContainerConfig, ContainerId, ContainerState, Credential, Exit, PortMapping, Runtime, RuntimeError, SandboxConfig,
-    SandboxStatus,
+    ContainerConfig, ContainerId, ContainerState, Credential, Exit, File, FileTree, Medium, Mount, MountSource,
+    PortMapping, Runtime, RuntimeError, SandboxConfig, SandboxStatus,
 };
 use tokio::io::AsyncReadExt;
 
@@ -168,6 +168,79 @@ async fn a_container_has_the_rights_and_limits_that_it_is_given() {
     let leaking = start(&node, &sandbox, &config).await;
     let exit = end(&node, &leaking).await;
     assert_eq!((exit.code, exit.reason.as_str()), (137, "OOMKilled"));
+    bench.remove().await;
+}
+
+#[tokio::test]
+async fn a_pod_can_share_what_is_the_node_s() {
+    let bench = Bench::new("host").await;
+    let node = bench.node();
+    let own = |path: &str| std::fs::read_to_string(path).expect("a file of the machine");
+    let address = "10.1.2.3".parse().expect("an address");
+    let config = SandboxConfig {
+        host_network: Some(address),
+        host_processes: true,
+        host_ipc: true,
+        hostname: "the-node".to_owned(),
+        ..pod("host")
+    };
+    let sandbox = node.run_sandbox(&config).await.expect("a sandbox");
+    assert_eq!(sandbox.ips, [address]);
+    let id =
+        start(&node, &sandbox, &script("cat /proc/1/comm; cat /proc/net/dev; ls -l /proc/self/ns/ipc; hostname")).await;
+    let told = printed(&node, &id).await;
+    assert!(told.starts_with(&own("/proc/1/comm")), "{told}");
+    let interfaces = own("/proc/net/dev");
+    let names = interfaces.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
+    assert!(names.into_iter().all(|name| told.contains(name)), "{told}");
+    let ipc = std::fs::read_link("/proc/self/ns/ipc").expect("a link");
+    assert!(told.contains(&ipc.display().to_string()), "{told}");
+    assert!(told.ends_with("the-node\n"), "{told}");
+
+    let sysctls = [("net.ipv4.ip_unprivileged_port_start".to_owned(), "80".to_owned())].into();
+    let apart = node.run_sandbox(&SandboxConfig { sysctls, ..pod("apart") }).await.expect("a sandbox");
+    let id = start(&node, &apart, &script("cat /proc/sys/net/ipv4/ip_unprivileged_port_start; cat /proc/1/comm")).await;
+    assert_eq!(printed(&node, &id).await, "80\ncat\n", "processes and network of its own");
+    bench.remove().await;
+}
+
+#[tokio::test]
+async fn files_belong_to_the_group_of_the_pod() {
+    let bench = Bench::new("groups").await;
+    let node = bench.node();
+    let sandbox = node.run_sandbox(&pod("groups")).await.expect("a sandbox");
+    let secret = File { content: "secret".into(), mode: 0o400 };
+    let mount = |volume: &str, source| Mount {
+        volume: volume.to_owned(),
+        path: format!("/{volume}"),
+        source,
+        sub_path: String::new(),
+        read_only: false,
+        propagation: String::new(),
+    };
+    let files = FileTree::from_iter([("key".to_owned(), secret.clone())]);
+    let security = serde_json::from_value(serde_json::json!({ "runAsUser": 1000 })).expect("a security context");
+    let config = ContainerConfig {
+        security,
+        groups: vec![2000],
+        file_group: Some(2000),
+        mounts: vec![
+            mount("files", MountSource::Files(files.clone())),
+            mount("shared", MountSource::Directory(FileTree::default(), Medium::Disk)),
+        ],
+        ..script("cat /files/key; touch /shared/made; stat -L -c '%g %a' /files/key /shared /shared/made; sleep 3600")
+    };
+    let id = start(&node, &sandbox, &config).await;
+    let told = exec(
+        &node,
+        &id,
+        "until [ -e /shared/made ]; do true; done; stat -L -c '%g %a' /files/key /shared; stat -c %g /shared/made",
+    )
+    .await;
+    assert_eq!(told, "2000 440\n2000 2777\n2000\n");
+    files.replace([("key".to_owned(), File { content: "other".into(), ..secret })].into());
+    node.refresh_files(&sandbox.id, "files", &files).await.expect("the new files");
+    assert_eq!(exec(&node, &id, "cat /files/key; stat -L -c '%g %a' /files/key").await, "other2000 440\n");
     bench.remove().await;
 }
 

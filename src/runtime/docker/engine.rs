@@ -13,7 +13,7 @@ use super::body::PAUSE_SCORE;
 use super::error::message;
 use super::event::{self, Tagged};
 use crate::clock::Clock;
-use crate::runtime::{Result, RuntimeError};
+use crate::runtime::{Result, RuntimeError, RuntimeInfo};
 
 /// Where the engine listens, unless told otherwise.
 pub const SOCKET: &str = "/var/run/docker.sock";
@@ -31,7 +31,7 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     docker: Docker,
-    version: String,
+    info: RuntimeInfo,
     /// Processors, and bytes of memory.
     machine: (u32, u64),
     clock: Clock,
@@ -43,7 +43,7 @@ struct Inner {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Engine(docker {})", self.0.version)
+        write!(f, "Engine(docker {})", self.0.info.version)
     }
 }
 
@@ -68,7 +68,12 @@ impl Engine {
             docker,
             machine: (cpus, memory),
             clock,
-            version: info.server_version.unwrap_or_default(),
+            info: RuntimeInfo {
+                name: "docker".to_owned(),
+                version: info.server_version.unwrap_or_default(),
+                kernel_version: info.kernel_version.unwrap_or_default(),
+                os_image: info.operating_system.unwrap_or_default(),
+            },
             events,
             unprivileged: AtomicBool::new(false),
             _reader: AbortOnDropHandle::new(reader),
@@ -104,8 +109,8 @@ impl Engine {
         self.0.unprivileged.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn version(&self) -> &str {
-        &self.0.version
+    pub(super) fn info(&self) -> &RuntimeInfo {
+        &self.0.info
     }
 
     pub(super) fn events(&self) -> broadcast::Receiver<Arc<Tagged>> {

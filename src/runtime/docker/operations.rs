@@ -26,7 +26,7 @@ fn still_there<T>(result: Result<T>) -> Result<Option<T>> {
 #[async_trait]
 impl Runtime for DockerRuntime {
     fn info(&self) -> RuntimeInfo {
-        RuntimeInfo { name: "docker".to_owned(), version: self.engine().version().to_owned() }
+        self.engine().info().clone()
     }
 
     fn events(&self) -> BoxStream<'static, RuntimeEvent> {

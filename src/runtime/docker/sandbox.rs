@@ -182,8 +182,14 @@ impl DockerRuntime {
             let options = CreateContainerOptionsBuilder::default().name(&name).build();
             match self.docker().create_container(Some(options), body.clone()).await {
                 Ok(made) => return Ok(made.id),
-                Err(error) if status(&error) == Some(409) => more += 1,
-                Err(error) => return Err(RuntimeError::Create(message(error))),
+                Err(error) => {
+                    let taken = status(&error) == Some(409);
+                    let why = message(error);
+                    if !taken || !why.contains("is already in use by container") {
+                        return Err(RuntimeError::Create(why));
+                    }
+                    more += 1;
+                }
             }
         }
     }

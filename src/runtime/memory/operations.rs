@@ -58,7 +58,13 @@ const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 #[async_trait]
 impl Runtime for MemoryRuntime {
     fn info(&self) -> RuntimeInfo {
-        RuntimeInfo { name: "memory".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        let text = str::to_owned;
+        RuntimeInfo {
+            name: text("memory"),
+            version: text(env!("CARGO_PKG_VERSION")),
+            kernel_version: text("6.8.0"), // that of a simulated machine
+            os_image: text("orchestrion"),
+        }
     }
 
     fn events(&self) -> BoxStream<'static, RuntimeEvent> {
