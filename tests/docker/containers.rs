@@ -311,6 +311,23 @@ async fn a_terminal_has_the_size_that_it_is_given() {
 }
 
 #[tokio::test]
+async fn a_program_that_nobody_waits_for_any_more_is_ended() {
+    let bench = Bench::new("abandoned").await;
+    let node = bench.node();
+    let sandbox = node.run_sandbox(&pod("abandoned")).await.expect("a sandbox");
+    let id = start(&node, &sandbox, &script("sleep 3600")).await;
+    let command = ["sleep", "1234"].map(str::to_owned);
+    let late = node.exec_sync(&id, &command, Some(Duration::from_millis(500))).await;
+    assert!(matches!(late, Err(RuntimeError::Timeout { .. })));
+    let options =
+        ExecOptions { command: ["sleep", "1235"].map(str::to_owned).into(), stdout: true, ..ExecOptions::default() };
+    drop(node.exec(&id, &options).await.expect("a session"));
+    exec(&node, &id, "while ps | grep -q '[s]leep 123'; do sleep 0.1; done").await;
+    assert!(node.container_status(&id).await.expect("its status").is_running(), "its own program goes on");
+    bench.remove().await;
+}
+
+#[tokio::test]
 async fn a_private_image_is_fetched_with_a_credential_that_fits() {
     let bench = Bench::new("private").await;
     let node = bench.node();

@@ -47,13 +47,16 @@ impl DockerRuntime {
             Err(error) if is_missing(&error) => return Err(not_found("sandbox", sandbox.as_str())),
             other => other.map_err(|error| failed(format!("look at sandbox {sandbox}"), error))?,
         };
-        let status = self.find_sandbox(sandbox).await?;
-        if !status.ready {
-            return Err(RuntimeError::State(format!("sandbox container {sandbox:?} is not running")));
-        }
-        let (image, reference) = self.present(&config.image).await?;
         let host = pause.host_config.unwrap_or_default();
         let pause_labels = pause.config.and_then(|config| config.labels).unwrap_or_default();
+        if !self.labels(label::SANDBOX).iter().all(|(name, value)| pause_labels.get(name) == Some(value)) {
+            return Err(not_found("sandbox", sandbox.as_str()));
+        }
+        if pause.state.and_then(|state| state.running) != Some(true) {
+            return Err(RuntimeError::State(format!("sandbox container {:?} is not running", sandbox.as_str())));
+        }
+        let of_pod = |name| label::text(&pause_labels, name);
+        let (image, reference) = self.present(&config.image).await?;
         let shared = body::Shared {
             sandbox: sandbox.as_str().to_owned(),
             share_processes: label::text(&pause_labels, label::SHARE_PROCESSES) == "true",
@@ -62,15 +65,15 @@ impl DockerRuntime {
             oom_floor: host.oom_score_adj.unwrap_or(0),
         };
         let now = self.now();
-        let (files, prepared) = (self.pod_files(&status.uid), config.clone());
+        let (files, prepared) = (self.pod_files(of_pod(label::POD_UID)), config.clone());
         let (mounts, message) = blocking(move || prepare(&files, &prepared, now)).await?;
 
         let mut labels = self.labels(label::CONTAINER);
         labels.extend(config.labels.clone());
         labels.extend(label::labels([
-            (label::POD_NAME, &status.name),
-            (label::POD_NAMESPACE, &status.namespace),
-            (label::POD_UID, &status.uid),
+            (label::POD_NAME, of_pod(label::POD_NAME)),
+            (label::POD_NAMESPACE, of_pod(label::POD_NAMESPACE)),
+            (label::POD_UID, of_pod(label::POD_UID)),
             (label::SANDBOX_ID, sandbox.as_str()),
             (label::CONTAINER_NAME, &config.name),
             (label::ATTEMPT, &config.attempt.to_string()),
@@ -82,7 +85,8 @@ impl DockerRuntime {
         ]));
         let body = body::container(config, &image, &shared, mounts, labels)?;
         let (cluster, node) = (&self.cluster().config().cluster, &self.0.node);
-        let name = format!("{cluster}_{}_{}_{}_{node}", config.name, status.name, status.namespace);
+        let (pod, namespace) = (of_pod(label::POD_NAME), of_pod(label::POD_NAMESPACE));
+        let name = format!("{cluster}_{}_{pod}_{namespace}_{node}", config.name);
         self.create(&name, config.attempt, body).await.map(ContainerId::new)
     }
 

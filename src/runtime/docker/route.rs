@@ -8,15 +8,11 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
-use bollard::models::{ContainerCreateBody, HostConfig};
-use bollard::query_parameters::WaitContainerOptions;
-use futures::StreamExt;
+use bollard::models::HostConfig;
 
 use super::cluster::DockerCluster;
-use super::error::{failed, message};
-use super::pod_files::{file_error, make_directory};
-use super::sandbox::by_force;
-use super::{blocking, body, label, pause};
+use super::pause;
+use super::pod_files::file_error;
 use crate::runtime::{Result, RuntimeError};
 
 /// A part of the network: the first address from its beginning, and the number of leading bits.
@@ -39,16 +35,8 @@ pub(super) async fn ensure(cluster: &DockerCluster) -> Result<()> {
     let index: u32 = index.trim().parse().map_err(|_| error(format!("{interface} has no number")))?;
 
     let request: Vec<u8> = parts.iter().flat_map(|part| new_local_route(*part, index)).collect();
-    let path = cluster.directory().join("route");
-    let (directory, file) = (cluster.directory(), path.clone());
-    blocking(move || {
-        make_directory(&directory)?;
-        std::fs::write(&file, request).map_err(file_error(&file))
-    })
-    .await?;
-    let sent = send(cluster, &path).await;
-    let _ = std::fs::remove_file(&path); // what is left goes with the cluster
-    sent?;
+    let host = HostConfig { network_mode: Some("host".to_owned()), ..HostConfig::default() };
+    pause::run(cluster, pause::ROUTE, "NET_ADMIN", "route", request, host).await?;
     if parts.iter().all(|(first, _)| is_own(*first)) {
         return Ok(());
     }
@@ -58,36 +46,6 @@ pub(super) async fn ensure(cluster: &DockerCluster) -> Result<()> {
 /// Whether this machine has an address.
 fn is_own(address: Ipv4Addr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
-}
-
-/// Runs the program that sends a file to the kernel's routing.
-async fn send(cluster: &DockerCluster, file: &Path) -> Result<()> {
-    let docker = cluster.engine().docker();
-    let image = pause::ensure(docker).await?;
-    let body = ContainerCreateBody {
-        image: Some(image),
-        entrypoint: Some(vec![pause::ROUTE.to_owned()]),
-        labels: Some(label::labels([(label::CLUSTER, &cluster.config().cluster)])),
-        host_config: Some(HostConfig {
-            network_mode: Some("host".to_owned()),
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            cap_add: Some(vec!["NET_ADMIN".to_owned()]),
-            mounts: Some(vec![body::mount(file, pause::REQUEST, true, "")]),
-            readonly_rootfs: Some(true),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
-    };
-    let operation = "set the routes of a network";
-    let made = docker.create_container(None, body).await.map_err(|error| failed(operation, error))?;
-    let run = async {
-        docker.start_container(&made.id, None).await?;
-        let mut end = std::pin::pin!(docker.wait_container(&made.id, None::<WaitContainerOptions>));
-        end.next().await.transpose().map(drop)
-    };
-    let ran = run.await.map_err(|error| RuntimeError::Network(format!("failed to {operation}: {}", message(error))));
-    let removed = docker.remove_container(&made.id, by_force()).await;
-    ran.and(removed.map_err(|error| failed("remove a container", error)))
 }
 
 /// The request (`rtnetlink(7)`) for a route by which the machine has all addresses of `part`, over an interface.

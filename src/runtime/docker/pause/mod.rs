@@ -2,29 +2,33 @@
 //!
 //! The container that owns a pod's namespaces runs a program that does nothing but wait, collect the processes that it
 //! inherits (it is process 1 of a pod whose containers share processes) and end when it is asked to. Nothing is
-//! pulled for it: the executable is encoded by [`program`] and imported as an image of its own. A second program in it
-//! passes a message on to the kernel (see [`super::route`]).
+//! pulled for it: the executable is encoded by [`program`] and imported as an image of its own. Two more programs in it
+//! do what takes a right that this process need not have: one passes a message on to the kernel (see [`super::route`]), one
+//! kills a process (see [`super::session`]).
 
 mod program;
+mod run;
 
 use bollard::Docker;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use bytes::Bytes;
 use futures::TryStreamExt;
 
-use self::program::Argument::{Buffer, Data, Number};
+use self::program::Argument::{Buffer, Data, Number, Stored};
 use self::program::{Call, Machine, Step, executable};
+pub(super) use self::run::run;
 use super::error::failed;
 use crate::runtime::{Result, RuntimeError};
 
 /// The image's name. Its tag is the version of the programs.
 const REPOSITORY: &str = "orchestrion/pause";
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 /// The programs in the image.
 pub(super) const PROGRAM: &str = "/pause";
 pub(super) const ROUTE: &str = "/route";
-/// What [`ROUTE`] passes on.
-pub(super) const REQUEST: &str = "/request";
+pub(super) const KILL: &str = "/kill";
+/// The file that the last two read.
+const REQUEST: &str = "/request";
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
@@ -79,6 +83,23 @@ fn route(machine: Machine) -> Vec<u8> {
     executable(machine, PASS_ON, format!("{REQUEST}\0").as_bytes())
 }
 
+const SIGKILL: i32 = 9;
+
+/// Kills the process whose number a file holds. Its data is the file's name.
+const END: &[Step] = &[
+    Step::Call(Call::Openat, [Number(CURRENT_DIRECTORY), Data, Number(0), Number(0)]),
+    Step::Call(Call::Read, [Number(3), Buffer, Number(4), Number(0)]),
+    Step::IfEqual(4, "known"),
+    Step::Call(Call::ExitGroup, [Number(1), Number(0), Number(0), Number(0)]),
+    Step::Label("known"),
+    Step::Call(Call::Kill, [Stored, Number(SIGKILL), Number(0), Number(0)]),
+    Step::Call(Call::ExitGroup, [Number(0), Number(0), Number(0), Number(0)]),
+];
+
+fn kill(machine: Machine) -> Vec<u8> {
+    executable(machine, END, format!("{REQUEST}\0").as_bytes())
+}
+
 /// The name of the pause image, which is imported where the engine does not have it.
 pub(super) async fn ensure(engine: &Docker) -> Result<String> {
     let name = format!("{REPOSITORY}:{VERSION}");
@@ -88,7 +109,7 @@ pub(super) async fn ensure(engine: &Docker) -> Result<String> {
     let machine = Machine::here().ok_or_else(|| {
         RuntimeError::State(format!("no pause program for {}: configure a pause image", std::env::consts::ARCH))
     })?;
-    let files = [(PROGRAM, pause(machine)), (ROUTE, route(machine))];
+    let files = [(PROGRAM, pause(machine)), (ROUTE, route(machine)), (KILL, kill(machine))];
     let archive = archive(files.iter().map(|(path, content)| (path.trim_start_matches('/'), content.as_slice())));
     let options = CreateImageOptionsBuilder::default().from_src("-").repo(REPOSITORY).tag(VERSION).build();
     let import = engine.create_image(Some(options), Some(bollard::body_full(Bytes::from(archive))), None);

@@ -19,6 +19,7 @@ const HEADERS: u64 = 64 + 2 * 56;
 /// A system call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call {
+    Kill,
     Openat,
     Read,
     Socket,
@@ -37,15 +38,18 @@ pub(super) enum Argument {
     Data,
     /// The address of memory that can be written to, all zeros at first.
     Buffer,
+    /// The number (of 32 bits) that stands at the beginning of that memory.
+    Stored,
 }
 
 impl Argument {
-    /// Its value in a program whose data is at that address. Addresses are small: they are positive numbers as well.
+    /// Its value in a program whose data is at that address, or where the value stands. Addresses are small: they are
+    /// positive numbers as well.
     fn value(self, data: u64) -> i32 {
         match self {
             Self::Number(number) => number,
             Self::Data => data as i32,
-            Self::Buffer => BUFFER as i32,
+            Self::Buffer | Self::Stored => BUFFER as i32,
         }
     }
 }
@@ -92,6 +96,7 @@ impl Machine {
     /// The number of a system call.
     fn call(self, call: Call) -> i32 {
         let (x86_64, aarch64) = match call {
+            Call::Kill => (62, 129),
             Call::Openat => (257, 56),
             Call::Read => (0, 63),
             Call::Socket => (41, 198),
@@ -127,12 +132,21 @@ fn x86_64(step: Step, at: u64, address: impl Fn(&str) -> u64, data: u64) -> Vec<
     match step {
         Step::Label(_) => Vec::new(),
         Step::Call(call, arguments) => {
-            // mov rdi/rsi/rdx/r10, imm32 (sign-extended)
+            // mov rdi/rsi/rdx/r10, imm32 (sign-extended); movsxd, dword ptr [address]
             let registers: [[u8; 3]; 4] =
                 [[0x48, 0xc7, 0xc7], [0x48, 0xc7, 0xc6], [0x48, 0xc7, 0xc2], [0x49, 0xc7, 0xc2]];
+            let from_memory = [
+                [0x48, 0x63, 0x3c, 0x25],
+                [0x48, 0x63, 0x34, 0x25],
+                [0x48, 0x63, 0x14, 0x25],
+                [0x4c, 0x63, 0x14, 0x25],
+            ];
             let mut code = Vec::new();
-            for (register, argument) in registers.iter().zip(arguments) {
-                code.extend_from_slice(register);
+            for ((register, memory), argument) in registers.iter().zip(&from_memory).zip(arguments) {
+                match argument {
+                    Argument::Stored => code.extend_from_slice(memory),
+                    _ => code.extend_from_slice(register),
+                }
                 code.extend_from_slice(&argument.value(data).to_le_bytes());
             }
             code.push(0xb8); // mov eax, imm32
@@ -165,6 +179,9 @@ fn aarch64(step: Step, at: u64, address: impl Fn(&str) -> u64, data: u64) -> Vec
             let mut words = Vec::new();
             for (register, argument) in (0..).zip(arguments) {
                 words.extend(load(register, argument.value(data)));
+                if let Argument::Stored = argument {
+                    words.push(0xb980_0000 | register << 5 | register); // ldrsw, from the address in the register itself
+                }
             }
             words.extend(load(8, Machine::Aarch64.call(call)));
             words.push(0xd400_0001); // svc 0
