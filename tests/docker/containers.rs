@@ -10,7 +10,7 @@ use orchestrion::runtime::{
     ContainerConfig, ContainerId, ContainerState, Credential, Exit, File, FileTree, Medium, Mount, MountSource,
     PortMapping, Runtime, RuntimeError, SandboxConfig, SandboxStatus,
 };
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::runtime::{Bench, variable};
 
@@ -100,7 +100,7 @@ async fn pods_reach_each_other_and_the_machine_reaches_them() {
     assert_eq!(printed(&second, &call).await, "served\n");
 
     let mut stream = first.dial(&serving.id, 8080).await.expect("a connection");
-    tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET /page HTTP/1.0\r\n\r\n").await.expect("a request");
+    AsyncWriteExt::write_all(&mut stream, b"GET /page HTTP/1.0\r\n\r\n").await.expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.ends_with("served\n"), "{answer}");
@@ -123,7 +123,7 @@ async fn a_port_of_the_node_leads_into_the_pod() {
     let server = start(&node, &sandbox, &script("echo mapped > /tmp/page; exec httpd -f -p 8080 -h /tmp")).await;
     exec(&node, &server, "until wget -qO- http://127.0.0.1:8080/page; do true; done").await;
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", free)).await.expect("a connection");
-    tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET /page HTTP/1.0\r\n\r\n").await.expect("a request");
+    AsyncWriteExt::write_all(&mut stream, b"GET /page HTTP/1.0\r\n\r\n").await.expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.ends_with("mapped\n"), "{answer}");
@@ -307,6 +307,29 @@ async fn a_terminal_has_the_size_that_it_is_given() {
     let told = String::from_utf8(told).expect("text");
     assert!(told.contains("17 91"), "{told}");
     assert_eq!(session.exit.await.expect("its end"), Ok(6));
+    bench.remove().await;
+}
+
+#[tokio::test]
+async fn what_listens_on_a_pod_s_loopback_alone_is_reached_as_well() {
+    let bench = Bench::new("loopback").await;
+    let node = bench.node();
+    let sandbox = node.run_sandbox(&pod("loopback")).await.expect("a sandbox");
+    let server =
+        "echo told > /tmp/short; head -c 1000000 /dev/zero > /tmp/long; exec httpd -f -p 127.0.0.1:7000 -h /tmp";
+    let id = start(&node, &sandbox, &script(server)).await;
+    exec(&node, &id, "until netstat -ltn | grep -q 127.0.0.1:7000; do true; done").await;
+    for (path, length) in [("short", 5), ("long", 1_000_000)] {
+        let mut stream = node.dial(&sandbox.id, 7000).await.expect("a connection");
+        stream.write_all(format!("GET /{path} HTTP/1.0\r\n\r\n").as_bytes()).await.expect("it reads");
+        stream.shutdown().await.expect("an end");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("an answer");
+        let body = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+        assert_eq!(answer.len() - body, length, "{path}");
+    }
+    let Err(error) = node.dial(&sandbox.id, 7001).await else { panic!("nobody listens there") };
+    assert!(matches!(error, RuntimeError::Dial { .. }), "{error}");
     bench.remove().await;
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -48,6 +49,8 @@ struct Inner {
     network: PodNetwork,
     /// Sandboxes that are being made, whether or not anybody waits for them.
     making: TaskTracker,
+    /// How many connections were made from within pods.
+    connections: AtomicU64,
 }
 
 impl fmt::Debug for DockerCluster {
@@ -64,7 +67,13 @@ impl DockerCluster {
     /// Where no addresses are free, or the engine does not do what it is asked for.
     pub async fn open(engine: &Engine, config: DockerConfig) -> Result<Self> {
         let network = PodNetwork::of(engine, &config.cluster).await?;
-        let cluster = Self(Arc::new(Inner { engine: engine.clone(), config, network, making: TaskTracker::new() }));
+        let cluster = Self(Arc::new(Inner {
+            engine: engine.clone(),
+            config,
+            network,
+            making: TaskTracker::new(),
+            connections: AtomicU64::new(0),
+        }));
         route::ensure(&cluster).await?;
         Ok(cluster)
     }
@@ -148,6 +157,11 @@ impl DockerCluster {
 
     pub(super) fn config(&self) -> &DockerConfig {
         &self.0.config
+    }
+
+    /// A number that no other connection has.
+    pub(super) fn next_connection(&self) -> u64 {
+        self.0.connections.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn making(&self) -> &TaskTracker {

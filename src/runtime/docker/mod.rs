@@ -26,6 +26,7 @@
 mod body;
 mod cluster;
 mod container;
+mod dial;
 mod engine;
 mod error;
 mod event;

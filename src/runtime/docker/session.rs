@@ -14,7 +14,6 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,7 +21,7 @@ use super::cluster::DockerCluster;
 use super::error::{failed, message, status};
 use super::{DockerRuntime, pause};
 use crate::api::{ApiError, ExecOptions, ExecSession, Output, TerminalSize};
-use crate::runtime::{ContainerId, PodStream, Result, RuntimeError, SandboxId};
+use crate::runtime::{ContainerId, Result, RuntimeError};
 
 /// Pieces of input or output that wait for whoever is to take them.
 const PIECES: usize = 16;
@@ -90,16 +89,6 @@ impl DockerRuntime {
         let attached = attached.map_err(|error| RuntimeError::Exec(message(error)))?;
         let target = Target::Container(id.as_str().to_owned());
         Ok(session(self.cluster().clone(), target, attached.output, attached.input, options))
-    }
-
-    pub(super) async fn connect(&self, id: &SandboxId, port: u16) -> Result<PodStream> {
-        let sandbox = self.find_sandbox(id).await?;
-        let ip = sandbox.ips.first().copied().filter(|_| sandbox.ready);
-        let ip = ip.ok_or_else(|| RuntimeError::State(format!("sandbox container {id:?} is not running")))?;
-        let stream = TcpStream::connect((ip, port)).await;
-        let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-        let stream = stream.map_err(|source| RuntimeError::Dial { address: format!("{ip}:{port}"), source })?;
-        Ok(Box::pin(stream))
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! The container that owns a pod's namespaces runs a program that does nothing but wait, collect the processes that it
 //! inherits (it is process 1 of a pod whose containers share processes) and end when it is asked to. Nothing is
-//! pulled for it: the executable is encoded by [`program`] and imported as an image of its own. Two more programs in it
-//! do what takes a right that this process need not have: one passes a message on to the kernel (see [`super::route`]), one
-//! kills a process (see [`super::session`]).
+//! pulled for it: the executable is encoded by [`program`] and imported as an image of its own. More programs in it
+//! do what takes a right or a place that this process does not have: one passes a message on to the kernel (see
+//! [`super::route`]), one kills a process ([`super::session`]), one connects from within a pod ([`super::dial`]).
 
 mod program;
 mod run;
@@ -14,21 +14,22 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use bytes::Bytes;
 use futures::TryStreamExt;
 
-use self::program::Argument::{Buffer, Data, Number, Stored};
+use self::program::Argument::{Buffer, Data, Number, Result, Stored};
 use self::program::{Call, Machine, Step, executable};
 pub(super) use self::run::run;
 use super::error::failed;
-use crate::runtime::{Result, RuntimeError};
+use crate::runtime::{self, RuntimeError};
 
 /// The image's name. Its tag is the version of the programs.
 const REPOSITORY: &str = "orchestrion/pause";
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 /// The programs in the image.
 pub(super) const PROGRAM: &str = "/pause";
 pub(super) const ROUTE: &str = "/route";
 pub(super) const KILL: &str = "/kill";
-/// The file that the last two read.
-const REQUEST: &str = "/request";
+pub(super) const CARRY_PROGRAM: &str = "/carry";
+/// The file that all but the first read.
+pub(super) const REQUEST: &str = "/request";
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
@@ -83,6 +84,49 @@ fn route(machine: Machine) -> Vec<u8> {
     executable(machine, PASS_ON, format!("{REQUEST}\0").as_bytes())
 }
 
+const INET: i32 = 2;
+const STREAM: i32 = 1;
+/// The size of an address with its port.
+const ADDRESS: i32 = 16;
+/// How much is carried at a time.
+const PIECE: i32 = 4096;
+const WRITE_SIDE: i32 = 1;
+
+/// Connects to the address that a file holds, says so by a byte, and carries its input there and what comes back to
+/// its output. Its data is the file's name.
+const CARRY: &[Step] = &[
+    Step::Call(Call::Openat, [Number(CURRENT_DIRECTORY), Data, Number(0), Number(0)]),
+    Step::Call(Call::Read, [Number(3), Buffer, Number(ADDRESS), Number(0)]),
+    Step::Call(Call::Socket, [Number(INET), Number(STREAM), Number(0), Number(0)]),
+    Step::Call(Call::Connect, [Number(4), Buffer, Number(ADDRESS), Number(0)]),
+    Step::IfEqual(0, "connected"),
+    Step::Call(Call::ExitGroup, [Number(1), Number(0), Number(0), Number(0)]),
+    Step::Label("connected"),
+    Step::Call(Call::Write, [Number(1), Data, Number(1), Number(0)]),
+    // One process for each direction, as far as they have memory of their own.
+    Step::Call(Call::Clone, [Number(SIGCHLD), Number(0), Number(0), Number(0)]),
+    Step::IfEqual(0, "there"),
+    Step::Label("back"),
+    Step::Call(Call::Read, [Number(4), Buffer, Number(PIECE), Number(0)]),
+    Step::IfPositive("bring"),
+    Step::Call(Call::ExitGroup, [Number(0), Number(0), Number(0), Number(0)]),
+    Step::Label("bring"),
+    Step::Call(Call::Write, [Number(1), Buffer, Result, Number(0)]),
+    Step::GoTo("back"),
+    Step::Label("there"),
+    Step::Call(Call::Read, [Number(0), Buffer, Number(PIECE), Number(0)]),
+    Step::IfPositive("take"),
+    Step::Call(Call::Shutdown, [Number(4), Number(WRITE_SIDE), Number(0), Number(0)]),
+    Step::Call(Call::ExitGroup, [Number(0), Number(0), Number(0), Number(0)]),
+    Step::Label("take"),
+    Step::Call(Call::Write, [Number(4), Buffer, Result, Number(0)]),
+    Step::GoTo("there"),
+];
+
+fn carry(machine: Machine) -> Vec<u8> {
+    executable(machine, CARRY, format!("{REQUEST}\0").as_bytes())
+}
+
 const SIGKILL: i32 = 9;
 
 /// Kills the process whose number a file holds. Its data is the file's name.
@@ -101,7 +145,7 @@ fn kill(machine: Machine) -> Vec<u8> {
 }
 
 /// The name of the pause image, which is imported where the engine does not have it.
-pub(super) async fn ensure(engine: &Docker) -> Result<String> {
+pub(super) async fn ensure(engine: &Docker) -> runtime::Result<String> {
     let name = format!("{REPOSITORY}:{VERSION}");
     if engine.inspect_image(&name).await.is_ok() {
         return Ok(name);
@@ -109,7 +153,8 @@ pub(super) async fn ensure(engine: &Docker) -> Result<String> {
     let machine = Machine::here().ok_or_else(|| {
         RuntimeError::State(format!("no pause program for {}: configure a pause image", std::env::consts::ARCH))
     })?;
-    let files = [(PROGRAM, pause(machine)), (ROUTE, route(machine)), (KILL, kill(machine))];
+    let files =
+        [(PROGRAM, pause(machine)), (ROUTE, route(machine)), (KILL, kill(machine)), (CARRY_PROGRAM, carry(machine))];
     let archive = archive(files.iter().map(|(path, content)| (path.trim_start_matches('/'), content.as_slice())));
     let options = CreateImageOptionsBuilder::default().from_src("-").repo(REPOSITORY).tag(VERSION).build();
     let import = engine.create_image(Some(options), Some(bollard::body_full(Bytes::from(archive))), None);

@@ -19,6 +19,9 @@ const HEADERS: u64 = 64 + 2 * 56;
 /// A system call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call {
+    Clone,
+    Connect,
+    Shutdown,
     Kill,
     Openat,
     Read,
@@ -40,6 +43,8 @@ pub(super) enum Argument {
     Buffer,
     /// The number (of 32 bits) that stands at the beginning of that memory.
     Stored,
+    /// The result of the call before.
+    Result,
 }
 
 impl Argument {
@@ -50,6 +55,7 @@ impl Argument {
             Self::Number(number) => number,
             Self::Data => data as i32,
             Self::Buffer | Self::Stored => BUFFER as i32,
+            Self::Result => 0, // it stands in a register
         }
     }
 }
@@ -96,6 +102,9 @@ impl Machine {
     /// The number of a system call.
     fn call(self, call: Call) -> i32 {
         let (x86_64, aarch64) = match call {
+            Call::Clone => (56, 220),
+            Call::Connect => (42, 203),
+            Call::Shutdown => (48, 210),
             Call::Kill => (62, 129),
             Call::Openat => (257, 56),
             Call::Read => (0, 63),
@@ -144,6 +153,12 @@ fn x86_64(step: Step, at: u64, address: impl Fn(&str) -> u64, data: u64) -> Vec<
             let mut code = Vec::new();
             for ((register, memory), argument) in registers.iter().zip(&from_memory).zip(arguments) {
                 match argument {
+                    Argument::Result => {
+                        // mov register, rax
+                        let [prefix, _, field] = *register;
+                        code.extend_from_slice(&[prefix, 0x89, field]);
+                        continue;
+                    }
                     Argument::Stored => code.extend_from_slice(memory),
                     _ => code.extend_from_slice(register),
                 }
@@ -177,7 +192,12 @@ fn aarch64(step: Step, at: u64, address: impl Fn(&str) -> u64, data: u64) -> Vec
         Step::Label(_) => Vec::new(),
         Step::Call(call, arguments) => {
             let mut words = Vec::new();
-            for (register, argument) in (0..).zip(arguments) {
+            // The last result stands where the first argument goes: it is moved away first.
+            for (register, _) in (0..).zip(arguments).filter(|(_, argument)| matches!(argument, Argument::Result)) {
+                words.push(0xaa00_03e0 | register); // mov register, x0
+            }
+            let others = (0..).zip(arguments).filter(|(_, argument)| !matches!(argument, Argument::Result));
+            for (register, argument) in others {
                 words.extend(load(register, argument.value(data)));
                 if let Argument::Stored = argument {
                     words.push(0xb980_0000 | register << 5 | register); // ldrsw, from the address in the register itself
