@@ -5,11 +5,12 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::engine::Engine;
 use super::error::{failed, unless_done, unless_under_way};
@@ -17,7 +18,7 @@ use super::network::PodNetwork;
 use super::pod_files::{self, MEMORY};
 use super::sandbox::{AT_ONCE, by_force};
 use super::{DockerRuntime, blocking, label, route};
-use crate::runtime::{PodRange, Result};
+use crate::runtime::{PodRange, Result, RuntimeError};
 
 /// What a [`DockerCluster`] is made from.
 #[derive(Clone, Debug)]
@@ -47,8 +48,10 @@ struct Inner {
     engine: Engine,
     config: DockerConfig,
     network: PodNetwork,
-    /// Sandboxes that are being made, whether or not anybody waits for them.
+    /// What is being made, whether or not anybody waits for it.
     making: TaskTracker,
+    /// Whether everything is being removed: nothing more is made.
+    closed: AtomicBool,
     /// How many connections were made from within pods.
     connections: AtomicU64,
 }
@@ -72,6 +75,7 @@ impl DockerCluster {
             config,
             network,
             making: TaskTracker::new(),
+            closed: AtomicBool::new(false),
             connections: AtomicU64::new(0),
         }));
         route::ensure(&cluster).await?;
@@ -100,7 +104,8 @@ impl DockerCluster {
         DockerRuntime::new(self.clone(), node, pods)
     }
 
-    /// Removes everything: the cluster's containers, their files, the network.
+    /// Removes everything: the cluster's containers, their files, the network. Its runtimes make nothing more
+    /// afterwards; [`DockerCluster::open`] begins anew.
     ///
     /// # Errors
     /// Where the engine or the file system does not do so.
@@ -108,10 +113,9 @@ impl DockerCluster {
     /// # Cancel safety
     /// What is left can be removed by another call.
     pub async fn remove(&self) -> Result<()> {
-        let making = self.making();
-        making.close();
-        making.wait().await;
-        making.reopen();
+        self.0.closed.store(true, Ordering::SeqCst);
+        self.0.making.close();
+        self.0.making.wait().await;
         let docker = self.engine().docker();
         let filter = label::filter(&label::labels([(label::CLUSTER, &self.config().cluster)]));
         let remove = |id: String| async move {
@@ -164,8 +168,18 @@ impl DockerCluster {
         self.0.connections.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn making(&self) -> &TaskTracker {
-        &self.0.making
+    /// For whoever makes something, to be held until it is made: [`DockerCluster::remove`] waits for it.
+    ///
+    /// # Errors
+    /// Where everything is being removed.
+    pub(super) fn making(&self) -> Result<TaskTrackerToken> {
+        // In this order: what is not waited for sees that it comes too late.
+        let token = self.0.making.token();
+        if self.0.closed.load(Ordering::SeqCst) {
+            let name = &self.config().cluster;
+            return Err(RuntimeError::State(format!("the containers of cluster {name} are being removed")));
+        }
+        Ok(token)
     }
 
     pub(super) fn network(&self) -> &PodNetwork {

@@ -43,6 +43,7 @@ impl DockerRuntime {
 
 /// Connects to a port of the pod's loopback; `None` where nobody listens there.
 async fn from_within(cluster: &DockerCluster, sandbox: &SandboxId, port: u16) -> Result<Option<DuplexStream>> {
+    let _making = cluster.making()?;
     let docker = cluster.engine().docker();
     let path = cluster.directory().join(format!("dial-{}", cluster.next_connection()));
     let (file, request) = (path.clone(), address(port));

@@ -52,8 +52,13 @@ impl Runtime for DockerRuntime {
     async fn run_sandbox(&self, config: &SandboxConfig) -> Result<SandboxStatus> {
         // In a task of its own: it is made as a whole, even where nobody waits for it any more.
         let (runtime, config) = (self.clone(), config.clone());
-        let making = self.cluster().making().clone();
-        let made = making.spawn(async move { runtime.make_sandbox(&config).await }).await;
+        let making = self.cluster().making()?;
+        let made = tokio::spawn(async move {
+            let made = runtime.make_sandbox(&config).await;
+            drop(making);
+            made
+        });
+        let made = made.await;
         made.unwrap_or_else(|error| Err(RuntimeError::State(format!("a task has ended before its time: {error}"))))
     }
 
@@ -81,6 +86,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn create_container(&self, sandbox: &SandboxId, config: &ContainerConfig) -> Result<ContainerId> {
+        let _making = self.cluster().making()?;
         self.make_container(sandbox, config).await
     }
 

@@ -27,6 +27,7 @@ pub(in crate::runtime::docker) async fn run(
     request: Vec<u8>,
     host: HostConfig,
 ) -> Result<()> {
+    let _making = cluster.making()?;
     let docker = cluster.engine().docker();
     let image = super::ensure(docker).await?;
     let (directory, path) = (cluster.directory(), cluster.directory().join(name));
