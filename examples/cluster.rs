@@ -6,17 +6,26 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 use orchestrion::api::User;
+#[cfg(feature = "docker")]
+use orchestrion::clock::Clock;
 use orchestrion::cluster::{Cluster, Part};
+#[cfg(feature = "docker")]
+use orchestrion::runtime::{
+    RuntimeError,
+    docker::{DockerCluster, DockerConfig, Engine, SOCKET},
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
-usage: cluster [--listen ADDR:PORT] [--kubeconfig PATH] [--token TOKEN] [--nodes N] [--disable LIST]
+usage: cluster [--listen ADDR:PORT] [--kubeconfig PATH] [--token TOKEN] [--nodes N] [--disable LIST] [--runtime NAME]
 
   --listen ADDR:PORT  where to serve HTTPS (127.0.0.1:6443; port 0: any)
   --kubeconfig PATH   where to write the kubeconfig (./kubeconfig)
   --token TOKEN       one more administrator credential
   --nodes N           how many nodes (3)
-  --disable LIST      leave parts out: scheduler, controllers, nodes, proxy";
+  --disable LIST      leave parts out: scheduler, controllers, nodes, proxy
+  --runtime NAME      what runs the pods: memory, or docker (where built with --features docker; $DOCKER_HOST)
+  --name NAME         the cluster's name on the Docker engine (dev)";
 
 struct Options {
     listen: SocketAddr,
@@ -24,6 +33,8 @@ struct Options {
     token: Option<String>,
     nodes: usize,
     disable: Vec<Part>,
+    docker: bool,
+    name: String,
 }
 
 fn options() -> Result<Option<Options>, lexopt::Error> {
@@ -33,6 +44,8 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         token: None,
         nodes: 3,
         disable: Vec::new(),
+        docker: false,
+        name: "dev".to_owned(),
     };
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -46,6 +59,14 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
                 let parts: Result<Vec<Part>, _> = list.split(',').map(str::parse).collect();
                 options.disable = parts.map_err(|error| lexopt::Error::Custom(Box::new(error)))?;
             }
+            Long("runtime") => {
+                options.docker = match arguments.value()?.string()?.as_str() {
+                    "memory" => false,
+                    "docker" if cfg!(feature = "docker") => true,
+                    other => return Err(format!("no runtime {other:?} in this build").into()),
+                };
+            }
+            Long("name") => options.name = arguments.value()?.string()?,
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -73,6 +94,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for part in options.disable {
         builder = builder.without(part);
     }
+    #[cfg(feature = "docker")]
+    let docker = if options.docker { Some(open_docker(&options.name).await?) } else { None };
+    #[cfg(feature = "docker")]
+    if let Some(docker) = &docker {
+        builder = builder.docker(docker);
+    }
     let cluster = builder.start().await?;
     let kubeconfig = cluster.kubeconfig().ok_or("a cluster that listens has a kubeconfig")?;
     std::fs::write(&options.kubeconfig, kubeconfig)?;
@@ -83,5 +110,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         _ = terminate.recv() => {}
     }
     cluster.stop().await;
+    #[cfg(feature = "docker")]
+    if let Some(docker) = &docker {
+        docker.remove().await?;
+    }
     Ok(())
+}
+
+/// The cluster's part of the Docker engine.
+#[cfg(feature = "docker")]
+async fn open_docker(name: &str) -> Result<DockerCluster, RuntimeError> {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| SOCKET.to_owned());
+    let engine = Engine::connect(&host, Clock::system()).await?;
+    DockerCluster::open(&engine, DockerConfig::new(name)).await
 }

@@ -86,6 +86,7 @@ type Starter = Box<dyn FnOnce(&Context) -> Running + Send>;
 pub struct Builder {
     nodes: usize,
     network: Network,
+    plan: Option<AddressPlan>,
     clock: Option<Clock>,
     random: Option<Random>,
     store: Option<Arc<dyn Store>>,
@@ -119,6 +120,7 @@ impl Default for Builder {
         Self {
             nodes: 1,
             network: Network::default(),
+            plan: None,
             clock: None,
             random: None,
             store: None,
@@ -149,6 +151,12 @@ impl Builder {
     /// How pods and Services reach each other.
     pub fn network(mut self, network: Network) -> Self {
         self.network = network;
+        self
+    }
+
+    /// Where Services, nodes and pods live, instead of where [`Builder::network`] says.
+    pub fn addresses(mut self, plan: AddressPlan) -> Self {
+        self.plan = Some(plan);
         self
     }
 
@@ -262,9 +270,10 @@ impl Builder {
     pub async fn start(self) -> Result<Cluster, ClusterError> {
         let clock = self.clock.unwrap_or_else(Clock::system);
         let random = self.random.unwrap_or_else(Random::from_entropy);
-        let plan = match self.network {
-            Network::Loopback => AddressPlan::loopback().map_err(ClusterError::Addresses)?,
-            Network::Simulated => AddressPlan::simulated(),
+        let plan = match (self.plan, self.network) {
+            (Some(plan), _) => plan,
+            (None, Network::Loopback) => AddressPlan::loopback().map_err(ClusterError::Addresses)?,
+            (None, Network::Simulated) => AddressPlan::simulated(),
         };
         let usual = (self.agent)(AgentConfig::new("", std::net::Ipv4Addr::UNSPECIFIED.into()));
         let pods = usual.capacity.get("pods").and_then(|pods| pods.0.parse().ok());

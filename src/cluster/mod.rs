@@ -1,6 +1,8 @@
 //! [`Cluster`]: the parts assembled into a whole cluster in this process.
 
 mod builder;
+#[cfg(feature = "docker")]
+mod docker;
 mod error;
 #[cfg(feature = "http")]
 pub mod kubeconfig;

@@ -151,7 +151,8 @@ impl Workers {
         }
         let known = {
             let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-            found.iter().position(|sandbox| sandbox.uid == uid).map(|at| found.remove(at))
+            // Oldest first: one before the last is a leftover, and goes with those of pods that are no more.
+            found.iter().rposition(|sandbox| sandbox.uid == uid).map(|at| found.remove(at))
         };
         let weak: Weak<Self> = Arc::downgrade(self);
         let finished = move |uid: &str| {
@@ -202,9 +203,15 @@ async fn run(workers: Arc<Workers>) {
         machine.events.normal(&*node, state, format!("Node {} status is now: {state}", machine.config.name));
     }
     let mut node = Arc::clone(machine.node.get_or_init(|| node));
-    if let Ok(found) = machine.runtime.sandboxes().await {
-        *workers.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
-    }
+    let found = loop {
+        match machine.runtime.sandboxes().await {
+            Ok(found) => break found,
+            // Pods that run already would be started anew.
+            Err(error) => tracing::warn!(node = machine.config.name, %error, "the runtime does not tell what it has"),
+        }
+        clock.sleep(RETRY).await;
+    };
+    *workers.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
     let on_node = FieldSelector::equal("spec.nodeName", machine.config.name.as_str());
     let pods: Informer<Pod> = Informer::start_matching(machine.client.all(), LabelSelector::default(), on_node);
     pods.synced().await;

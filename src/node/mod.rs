@@ -13,6 +13,7 @@ mod hooks;
 mod images;
 mod lease;
 mod machine;
+mod oom;
 mod pod_worker;
 mod probe;
 mod register;

@@ -7,17 +7,24 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use super::machine::Machine;
 use crate::runtime::{Dns, PortMapping, Result, SandboxConfig, SandboxStatus};
 
-/// Makes a pod's sandbox after `attempt` before it; an old one goes first.
+/// Makes a pod's sandbox after `attempt` before it. An old one is stopped first, for its ports of the node, and removed
+/// last: the pod's directories go with the last sandbox.
 pub(super) async fn create(
     machine: &Machine,
     pod: &Pod,
     attempt: u32,
     old: Option<SandboxStatus>,
 ) -> Result<SandboxStatus> {
-    if let Some(old) = old {
-        machine.runtime.remove_sandbox(&old.id).await?;
+    if let Some(old) = &old {
+        machine.runtime.stop_sandbox(&old.id).await?;
     }
-    machine.runtime.run_sandbox(&config(machine, pod, attempt)).await
+    let made = machine.runtime.run_sandbox(&config(machine, pod, attempt)).await?;
+    if let Some(old) = &old
+        && let Err(error) = machine.runtime.remove_sandbox(&old.id).await
+    {
+        tracing::warn!(%error, sandbox = %old.id, "old sandbox not removed"); // it goes with the pod
+    }
+    Ok(made)
 }
 
 fn config(machine: &Machine, pod: &Pod, attempt: u32) -> SandboxConfig {
@@ -27,10 +34,19 @@ fn config(machine: &Machine, pod: &Pod, attempt: u32) -> SandboxConfig {
     let spec = pod.spec.clone().unwrap_or_default();
     let host_network = spec.host_network == Some(true);
     let security = spec.security_context.as_ref();
+    let short = hostname(&spec, &name);
+    let fqdn = match spec.subdomain.as_deref().filter(|subdomain| !subdomain.is_empty()) {
+        Some(subdomain) => format!("{short}.{subdomain}.{namespace}.svc.{}", machine.config.cluster_domain),
+        None => String::new(),
+    };
     SandboxConfig {
         uid: text(&meta.uid),
         attempt,
-        hostname: if host_network { machine.config.name.clone() } else { hostname(&spec, &name) },
+        hostname: match () {
+            () if host_network => machine.config.name.clone(),
+            () if spec.set_hostname_as_fqdn == Some(true) && !fqdn.is_empty() => fqdn.clone(),
+            () => short,
+        },
         dns: dns(machine, &spec, &namespace, host_network),
         hosts: hosts(&spec),
         port_mappings: port_mappings(&spec),
@@ -43,6 +59,9 @@ fn config(machine: &Machine, pod: &Pod, attempt: u32) -> SandboxConfig {
             .map(|sysctl| (sysctl.name.clone(), sysctl.value.clone()))
             .collect::<BTreeMap<_, _>>(),
         share_processes: spec.share_process_namespace == Some(true),
+        host_processes: spec.host_pid == Some(true),
+        host_ipc: spec.host_ipc == Some(true),
+        fqdn,
         name,
         namespace,
     }

@@ -31,11 +31,25 @@ impl fmt::Display for ContainerId {
     }
 }
 
+/// Where the content of an empty directory is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Medium {
+    /// On the node's disk.
+    #[default]
+    Disk,
+    /// In memory.
+    Memory,
+}
+
 /// Where mounted files come from.
 #[derive(Clone, Debug)]
 pub enum MountSource {
-    /// Files that the node agent keeps; later changes show in the container.
+    /// Files that the node agent keeps. Later changes show in the container, at the latest when the agent has said so
+    /// ([`Runtime::refresh_files`](super::Runtime::refresh_files)).
     Files(FileTree),
+    /// A directory that is empty at first, for the pod's containers to share and to write to, gone with the pod's
+    /// last sandbox. Runtimes without real files keep it in the tree.
+    Directory(FileTree, Medium),
     /// A path of the node.
     Host(String),
 }
@@ -43,6 +57,8 @@ pub enum MountSource {
 /// A directory or file mounted into a container.
 #[derive(Clone, Debug)]
 pub struct Mount {
+    /// The name of the volume in the pod.
+    pub volume: String,
     /// Where it appears in the container.
     pub path: String,
     /// What appears there.
@@ -51,6 +67,9 @@ pub struct Mount {
     pub sub_path: String,
     /// Whether writing is refused.
     pub read_only: bool,
+    /// Whether mounts made later on one side show on the other: `None`, `HostToContainer`, `Bidirectional`; as `None`
+    /// where empty.
+    pub propagation: String,
 }
 
 /// What a container is made from.
@@ -76,8 +95,14 @@ pub struct ContainerConfig {
     pub ports: Vec<ContainerPort>,
     /// What it may use.
     pub resources: ResourceRequirements,
-    /// As whom and with which rights it runs.
+    /// As whom and with which rights it runs; what only the pod says about it is filled in.
     pub security: SecurityContext,
+    /// Groups that it belongs to besides its main one.
+    pub groups: Vec<i64>,
+    /// The group that owns the files of its volumes (`fsGroup`).
+    pub file_group: Option<i64>,
+    /// How early the kernel ends it when memory runs out: from -1000 (never) to 1000 (first).
+    pub oom_score: i32,
     /// Whether there is a terminal.
     pub tty: bool,
     /// Whether input can be attached.

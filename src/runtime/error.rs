@@ -48,6 +48,22 @@ pub enum RuntimeError {
     /// A pod's network could not be set up.
     #[error("{0}")]
     Network(String),
+    /// The engine that runs the containers did not do what it was asked for, or cannot be reached.
+    #[error("failed to {operation}: {message}")]
+    Engine {
+        /// What it was asked for.
+        operation: String,
+        /// What it said.
+        message: String,
+    },
+    /// A file of a pod cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Its path on the node.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A port of a pod could not be reached.
     #[error("dial tcp {address}: connect: {source}")]
     Dial {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{
-    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, ExecOutput, Image, PodStream, Result,
-    Runtime, RuntimeEvent, RuntimeInfo, SandboxConfig, SandboxId, SandboxStatus,
+    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, ExecOutput, FileTree, Image, PodStream,
+    Result, Runtime, RuntimeEvent, RuntimeInfo, SandboxConfig, SandboxId, SandboxStatus,
 };
 use crate::api::{ExecOptions, ExecSession, LogOptions};
 
@@ -99,6 +99,7 @@ layer! {
     stop_container(id: &ContainerId, timeout: Duration) -> ();
     remove_container(id: &ContainerId) -> ();
     container_status(id: &ContainerId) -> ContainerStatus;
+    refresh_files(sandbox: &SandboxId, volume: &str, files: &FileTree) -> ();
     stats(id: &ContainerId) -> ContainerStats;
     image(name: &str) -> Option<Image>;
     pull_image(name: &str, credentials: &[Credential]) -> Image;

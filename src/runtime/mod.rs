@@ -1,9 +1,13 @@
 //! Container runtimes: the trait [`Runtime`], shaped like Kubernetes' Container Runtime Interface, and
-//! [`memory::MemoryRuntime`], which runs containers in this process.
+//! [`memory::MemoryRuntime`], which runs containers in this process. With the feature `docker` there is
+//! `docker::DockerRuntime`, whose containers are those of a Docker engine.
 //!
 //! A *sandbox* is the network identity of one pod (what the pause container is elsewhere); *containers* run in it.
 
+mod address;
 mod container;
+#[cfg(feature = "docker")]
+pub mod docker;
 mod error;
 mod event;
 mod files;
@@ -25,7 +29,8 @@ use futures::stream::BoxStream;
 
 use crate::api::{ByteStream, ExecOptions, ExecSession, LogOptions, Output};
 
-pub use container::{ContainerConfig, ContainerId, ContainerState, ContainerStatus, Exit, Mount, MountSource};
+pub use address::PodRange;
+pub use container::{ContainerConfig, ContainerId, ContainerState, ContainerStatus, Exit, Medium, Mount, MountSource};
 pub use error::RuntimeError;
 pub use event::{EventKind, RuntimeEvent};
 pub use files::{File, FileTree};
@@ -47,6 +52,10 @@ pub struct RuntimeInfo {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The version of the kernel that containers run on.
+    pub kernel_version: String,
+    /// The operating system of the node, for people to read.
+    pub os_image: String,
 }
 
 /// What a program that ran to its end has left.
@@ -106,6 +115,14 @@ pub trait Runtime: Debug + Send + Sync + 'static {
 
     /// A container's state.
     async fn container_status(&self, id: &ContainerId) -> Result<ContainerStatus>;
+
+    /// Brings the files of a volume that containers of a sandbox mount up to date with `files`. For runtimes whose
+    /// containers see a copy of them; those that share the tree itself have nothing to do.
+    ///
+    /// The agent calls it when it has taken over a pod, and when the content may have changed.
+    async fn refresh_files(&self, _sandbox: &SandboxId, _volume: &str, _files: &FileTree) -> Result<()> {
+        Ok(())
+    }
 
     /// What a container uses.
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats>;

@@ -40,6 +40,23 @@ pub struct Dns {
     pub options: Vec<String>,
 }
 
+impl Dns {
+    /// `/etc/resolv.conf`
+    pub(super) fn resolv_conf(&self) -> String {
+        let mut text = String::new();
+        if !self.searches.is_empty() {
+            text += &format!("search {}\n", self.searches.join(" "));
+        }
+        for server in &self.servers {
+            text += &format!("nameserver {server}\n");
+        }
+        if !self.options.is_empty() {
+            text += &format!("options {}\n", self.options.join(" "));
+        }
+        text
+    }
+}
+
 /// A port of the node that leads to a port of the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortMapping {
@@ -66,6 +83,8 @@ pub struct SandboxConfig {
     pub attempt: u32,
     /// The host name that containers see.
     pub hostname: String,
+    /// The name in full by which other pods find this one (`name.subdomain.namespace.svc.domain`), where it has one.
+    pub fqdn: String,
     /// Name resolution.
     pub dns: Dns,
     /// Further lines of `/etc/hosts`: address and names.
@@ -82,6 +101,40 @@ pub struct SandboxConfig {
     pub sysctls: BTreeMap<String, String>,
     /// Whether the containers see each other's processes.
     pub share_processes: bool,
+    /// Whether the containers see the node's processes (`hostPID`).
+    pub host_processes: bool,
+    /// Whether the containers share the node's inter-process communication (`hostIPC`).
+    pub host_ipc: bool,
+}
+
+/// What every pod's `/etc/hosts` begins with.
+const HOSTS: &str = "\
+# Kubernetes-managed hosts file.
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+fe00::0\tip6-mcastprefix
+fe00::1\tip6-allnodes
+fe00::2\tip6-allrouters
+";
+
+impl SandboxConfig {
+    /// `/etc/hosts` of a pod that has that address; without one, what is common to all.
+    pub(super) fn hosts_file(&self, ip: Option<IpAddr>) -> String {
+        let mut text = HOSTS.to_owned();
+        if let Some(ip) = ip {
+            let names = [&self.fqdn, &self.hostname].map(String::as_str);
+            let names: Vec<_> = names.into_iter().filter(|name| !name.is_empty()).collect();
+            text += &format!("{ip}\t{}\n", names.join("\t"));
+        }
+        if !self.hosts.is_empty() {
+            text += "\n# Entries added by HostAliases.\n";
+        }
+        for (address, names) in &self.hosts {
+            text += &format!("{address}\t{}\n", names.join("\t"));
+        }
+        text
+    }
 }
 
 /// A sandbox as it is.

@@ -75,7 +75,7 @@ pub struct AddressPlan {
     pub pods: Subnet,
     /// How many leading bits the part of a node has: 24, unless [`AddressPlan::with_pods_per_node`] asks for more room.
     pub node_prefix: u8,
-    /// Whether these are loopback addresses with real sockets behind them.
+    /// Whether these are addresses of this machine, with real sockets behind them: on loopback, or on a bridge.
     pub loopback: bool,
     /// Keeps the block claimed.
     _claim: Option<Arc<UdpSocket>>,
@@ -113,6 +113,12 @@ impl AddressPlan {
             loopback: false,
             _claim: None,
         }
+    }
+
+    /// Addresses of a block of sixteen bits that belongs to this machine: those of a bridge that pods are on, say. It is
+    /// divided like one on loopback.
+    pub fn bridge(first: Ipv4Addr) -> Self {
+        Self::within(Subnet::new(first, 16))
     }
 
     /// A sixteen-bit block divided: Services at its beginning, nodes at its end, pods between.

@@ -1,6 +1,6 @@
 //! `describe` of each kind, and `events`.
 
-use crate::harness::{Cluster, assert_has, fixture};
+use crate::harness::{Cluster, assert_has, fixture, scheme};
 
 #[test]
 fn every_kind_is_described() {
@@ -22,6 +22,10 @@ fn every_kind_is_described() {
         "apiVersion: apps/v1\nkind: ControllerRevision\nmetadata:\n  name: past\n  labels:\n    app: old\nrevision: 7\ndata:\n  colour: green\n",
     );
     cluster.ok(&format!("apply -f {revision}"));
+    let pods = if scheme() == "docker" { "10." } else { "127." };
+    let names = ["Endpoints:                ", "Addresses:          ", "InternalIP:  "];
+    let [endpoints, addresses, internal] = names.map(|name| format!("{name}{pods}"));
+    let container = format!("Container ID:   {}://", scheme());
     let event =
         cluster.ok("get events --field-selector reason=ScalingReplicaSet -o jsonpath={.items[0].metadata.name}");
     let node = cluster.ok("get nodes -o jsonpath={.items[0].metadata.name}");
@@ -56,7 +60,7 @@ fn every_kind_is_described() {
                 "Controlled By:  ReplicaSet/myapp-",
                 "Service Account:  default",
                 "Status:           Running",
-                "Container ID:   memory://",
+                &container,
                 "/var/run/secrets/kubernetes.io/serviceaccount from kube-api-access-",
                 "PodReadyToStartContainers",
                 "TokenExpirationSeconds:  3607",
@@ -72,12 +76,12 @@ fn every_kind_is_described() {
                 "Selector:                 app=myapp",
                 "IP Family Policy:         SingleStack",
                 "TargetPort:               3000/TCP",
-                "Endpoints:                127.",
+                &endpoints,
                 "Session Affinity:         None",
                 "Internal Traffic Policy:  Cluster",
             ],
         ),
-        ("describe endpoints myapp", &["Addresses:          127.", "NotReadyAddresses:  <none>", "3000  TCP"]),
+        ("describe endpoints myapp", &[&addresses, "NotReadyAddresses:  <none>", "3000  TCP"]),
         (
             "describe endpointslice -l kubernetes.io/service-name=myapp",
             &["AddressType:  IPv4", "Ready:    true", "TargetRef:  Pod/myapp-", "NodeName:   node-"],
@@ -134,7 +138,7 @@ fn every_kind_is_described() {
             "Non-terminated Pods:",
             "Allocated resources:",
             "Lease:\n  HolderIdentity:  node-",
-            "InternalIP:  127.",
+            &internal,
         ],
     );
     let events = cluster.ok("events");

@@ -45,6 +45,11 @@ fn examples() -> PathBuf {
     test.ancestors().nth(2).expect("target/PROFILE/deps").join("examples")
 }
 
+/// What the IDs of containers begin with.
+pub(crate) fn scheme() -> String {
+    env::var("TEST_RUNTIME").unwrap_or_else(|_| "memory".to_owned())
+}
+
 pub(crate) fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -58,12 +63,16 @@ impl Cluster {
     pub(crate) fn start_with(options: &[&str]) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let unique = format!("orchestrion-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let dir = env::temp_dir().join(unique);
+        let dir = env::temp_dir().join(&unique);
         fs::create_dir_all(&dir).expect("a folder for the test");
         let program = examples().join("cluster");
+        // Also with real containers: `TEST_RUNTIME=docker`.
+        let runtime = env::var("TEST_RUNTIME").map(|name| ["--runtime".to_owned(), name, "--name".to_owned(), unique]);
+        let runtime = runtime.into_iter().flatten();
         let mut process = Command::new(&program)
             .args(["--listen", "127.0.0.1:0", "--nodes", "3", "--kubeconfig"])
             .arg(dir.join("kubeconfig"))
+            .args(runtime)
             .args(options)
             .stdout(Stdio::piped())
             .spawn()

@@ -10,10 +10,11 @@ use super::termination::{Killing, kill};
 use crate::client::EventType;
 use crate::node::env::{ConfigError, Sources, environment, expand};
 use crate::node::machine::Machine;
+use crate::node::oom::oom_score;
 use crate::node::restart::Backoff;
 use crate::node::volume::Volumes;
 use crate::node::{hooks, images};
-use crate::runtime::{ContainerConfig, Image, SandboxStatus};
+use crate::runtime::{ContainerConfig, ContainerId, ContainerStatus, Image, SandboxStatus};
 
 /// What the start of a container needs.
 pub(super) struct Start {
@@ -71,7 +72,7 @@ impl Start {
             return Err(self.failed("RunContainerError", error.to_string()));
         }
         self.tell(EventType::Normal, "Started", "Container started");
-        self.remove_old_instances().await;
+        self.remove_old_instances(&id).await;
         let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
         let Some(hook) = hook else { return Ok(()) };
         if let Err(why) = hooks::run(&self.machine, &self.sandbox, &container, &id, hook).await {
@@ -92,10 +93,11 @@ impl Start {
         Ok(())
     }
 
-    /// Keeps the instance before this one, for its logs.
-    async fn remove_old_instances(&self) {
+    /// Keeps the instance before this one, for its logs. (This one may have ended already.)
+    async fn remove_old_instances(&self, this: &ContainerId) {
         let Ok(all) = self.machine.runtime.containers(&self.sandbox.id).await else { return };
-        let mut old: Vec<_> = all.into_iter().filter(|one| one.name == self.name && !one.is_running()).collect();
+        let is_old = |one: &ContainerStatus| one.name == self.name && one.id != *this && !one.is_running();
+        let mut old: Vec<_> = all.into_iter().filter(is_old).collect();
         old.pop();
         for instance in old {
             if let Err(error) = self.machine.runtime.remove_container(&instance.id).await {
@@ -117,6 +119,11 @@ impl Start {
         };
         let security = security(&self.pod, container, image)?;
         let mounts = self.volumes.mounts(container, &env)?;
+        let of_pod = self.pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
+        let groups = of_pod
+            .map(|security| security.supplemental_groups.iter().flatten().copied().chain(security.fs_group).collect());
+        let groups = groups.unwrap_or_default();
+        let stop_signal = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.clone());
         Ok(ContainerConfig {
             name: container.name.clone(),
             attempt: self.attempt,
@@ -133,7 +140,10 @@ impl Start {
             stdin_once: container.stdin_once == Some(true),
             termination_message_path: container.termination_message_path.clone().unwrap_or_default(),
             message_from_log: container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError"),
-            stop_signal: String::new(),
+            stop_signal: stop_signal.unwrap_or_default(),
+            groups,
+            file_group: of_pod.and_then(|security| security.fs_group),
+            oom_score: oom_score(&self.pod, container, &self.machine.config),
             labels: labels(&self.pod, container),
             env,
         })
@@ -161,6 +171,8 @@ fn security(pod: &Pod, container: &Container, image: &Image) -> Result<SecurityC
         run_as_user: own.run_as_user.or(of_pod.run_as_user),
         run_as_group: own.run_as_group.or(of_pod.run_as_group),
         run_as_non_root: own.run_as_non_root.or(of_pod.run_as_non_root),
+        seccomp_profile: own.seccomp_profile.or(of_pod.seccomp_profile),
+        app_armor_profile: own.app_armor_profile.or(of_pod.app_armor_profile),
         ..own
     };
     if security.run_as_non_root == Some(true) {

@@ -183,6 +183,19 @@ impl PodState {
         }
     }
 
+    /// Takes over from the pod's status how often its containers were started, for those that the runtime has no more.
+    pub(super) fn remember_restarts(&mut self) {
+        let status = self.pod.status.as_ref();
+        let known = status.into_iter().flat_map(|status| {
+            let lists = [&status.init_container_statuses, &status.container_statuses];
+            lists.into_iter().flatten().flatten().filter(|one| one.container_id.is_some())
+        });
+        for one in known {
+            let attempts = u32::try_from(one.restart_count).unwrap_or(0).saturating_add(1);
+            self.containers.entry(one.name.clone()).or_default().attempts = attempts;
+        }
+    }
+
     pub(in crate::node) fn spec(&self) -> &PodSpec {
         static EMPTY: std::sync::LazyLock<PodSpec> = std::sync::LazyLock::new(PodSpec::default);
         self.pod.spec.as_ref().unwrap_or(&EMPTY)

@@ -24,7 +24,7 @@ use crate::node::probe::{self, Aspect, Due, Key, Outcome, Table};
 use crate::node::restart::Backoff;
 use crate::node::sandbox;
 use crate::node::volume::Volumes;
-use crate::runtime::{ContainerId, EventKind, Result as RuntimeResult, SandboxStatus};
+use crate::runtime::{ContainerId, EventKind, Result as RuntimeResult, RuntimeError, SandboxId, SandboxStatus};
 
 /// The pause after a failure of the API or the runtime.
 const RETRY: Duration = Duration::from_secs(1);
@@ -69,6 +69,7 @@ impl Handle {
         let mut state =
             PodState::new(Arc::clone(&pod), machine.config.address, accepted_at(&pod, machine.clock().now()));
         state.refused = wanted.refused.clone();
+        state.remember_restarts();
         state.sandbox = known;
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let ended = matches!(phase, Some("Succeeded" | "Failed"));
@@ -91,11 +92,13 @@ impl Handle {
             mount_retry: MOUNT_RETRY,
             refresh_at: None,
             operation: None,
+            interrupted: false,
             killing: None,
             writing: None,
             write_at: None,
             probes: Table::default(),
             probing: FuturesUnordered::new(),
+            look_at: None,
             adopted: false,
             introduced: false,
             frozen,
@@ -161,6 +164,8 @@ struct Worker {
     refresh_at: Option<Timestamp>,
     /// The step under way.
     operation: Option<BoxFuture<'static, Done>>,
+    /// Whether a step was interrupted, so that the runtime may have more of the pod than is known.
+    interrupted: bool,
     /// The pod's end under way, and the grace period that it has.
     killing: Option<(Duration, BoxFuture<'static, ()>)>,
     /// The report under way.
@@ -169,7 +174,9 @@ struct Worker {
     write_at: Option<Timestamp>,
     probes: Table,
     probing: FuturesUnordered<BoxFuture<'static, (Key, ContainerId, Outcome)>>,
-    /// Whether the runtime has been asked what it has of the pod.
+    /// When to ask the runtime again, which did not answer.
+    look_at: Option<Timestamp>,
+    /// Whether the runtime has told what it has of the pod.
     adopted: bool,
     /// Whether the first report has begun.
     introduced: bool,
@@ -203,12 +210,11 @@ impl Worker {
             self.take_wanted();
             let wake = self.step();
             if self.gone && self.state().ending.as_ref().is_some_and(|ending| ending.done) {
-                if let Some(sandbox) = sandbox
-                    && let Err(error) = self.machine.runtime.remove_sandbox(&sandbox.id).await
-                {
-                    tracing::warn!(%error, "sandbox not removed");
+                match self.remove(sandbox).await {
+                    Ok(()) => return,
+                    Err(error) => tracing::warn!(%error, "sandbox not removed"),
                 }
-                return;
+                self.look_at = self.soon(RETRY);
             }
             let now = self.now();
             self.probes.sync(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), now);
@@ -220,8 +226,23 @@ impl Worker {
             }
             let refresh = self.refresh_at.filter(|_| self.operation.is_none());
             let write = self.write_at.filter(|_| self.writing.is_none() && !self.gone);
-            self.wait([wake, self.probes.next(), write, refresh].into_iter().flatten().min()).await;
+            self.wait([wake, self.probes.next(), write, refresh, self.look_at].into_iter().flatten().min()).await;
         }
+    }
+
+    /// Removes what the runtime has of the pod: its sandbox, and one whose making was interrupted.
+    async fn remove(&mut self, sandbox: Option<SandboxStatus>) -> RuntimeResult<()> {
+        let runtime = Arc::clone(&self.machine.runtime);
+        if let Some(sandbox) = sandbox {
+            runtime.remove_sandbox(&sandbox.id).await?;
+        }
+        if self.interrupted || self.state().sandboxes > 1 {
+            let uid = self.state().pod.metadata.uid.clone().unwrap_or_default();
+            for sandbox in runtime.sandboxes().await?.into_iter().filter(|sandbox| sandbox.uid == uid) {
+                runtime.remove_sandbox(&sandbox.id).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Asks the runtime how the pod is.
@@ -235,12 +256,16 @@ impl Worker {
         let sandbox = match runtime.sandbox_status(&known.id).await {
             Ok(sandbox) => Some(sandbox),
             Err(error) if error.is_not_found() => None,
-            Err(_) => Some(known), // as it was: the next event asks again
+            Err(error) => return self.not_observed(known, &error),
         };
         let found = match &sandbox {
-            Some(sandbox) => runtime.containers(&sandbox.id).await.unwrap_or_default(),
+            Some(sandbox) => match runtime.containers(&sandbox.id).await {
+                Ok(found) => found,
+                Err(error) => return self.not_observed(known, &error),
+            },
             None => Vec::new(),
         };
+        self.look_at = None;
         let adopted = std::mem::replace(&mut self.adopted, true);
         let mut state = self.state();
         state.observe(sandbox.clone(), found);
@@ -249,6 +274,13 @@ impl Worker {
             state.containers.values_mut().for_each(|instances| instances.hooked = instances.is_running());
         }
         sandbox
+    }
+
+    /// The runtime does not answer: all is taken to be as it was, and asked for again soon.
+    fn not_observed(&mut self, known: SandboxStatus, error: &RuntimeError) -> Option<SandboxStatus> {
+        tracing::debug!(%error, "the runtime does not tell how a pod is");
+        self.look_at = self.soon(RETRY);
+        Some(known)
     }
 
     /// Takes over the latest version of the pod.
@@ -269,6 +301,9 @@ impl Worker {
 
     /// Begins the next step, where none is under way. When to look again although nothing happens.
     fn step(&mut self) -> Option<Timestamp> {
+        if !self.adopted {
+            return None; // what runs is not known
+        }
         let now = self.now();
         let Plan { action, wake, waiting } = plan(&self.state(), &self.backoff, now);
         for (name, why) in waiting {
@@ -310,7 +345,7 @@ impl Worker {
         }
         let killing = PodKilling::new(&self.machine, &state, grace);
         drop(state);
-        self.operation = None;
+        self.interrupted |= self.operation.take().is_some();
         self.killing = Some((grace, Box::pin(killing.run())));
     }
 
@@ -320,9 +355,12 @@ impl Worker {
         Some(match action {
             Action::End(_) => return None,
             Action::Mount => {
-                let earlier = Arc::clone(&self.volumes);
+                let (earlier, sandbox) = (Arc::clone(&self.volumes), self.sandbox_id());
                 Box::pin(async move {
                     let volumes = Volumes::set_up(&machine, &pod, &earlier).await;
+                    if let (Ok(volumes), Some(sandbox)) = (&volumes, sandbox) {
+                        volumes.show(&*machine.runtime, &sandbox).await;
+                    }
                     Done::Mounted(volumes.map_err(|(volume, error)| (volume, error.0)))
                 })
             }
@@ -361,8 +399,19 @@ impl Worker {
 
     fn refresh(&self) -> BoxFuture<'static, Done> {
         let (machine, earlier) = (Arc::clone(&self.machine), Arc::clone(&self.volumes));
+        let sandbox = self.sandbox_id();
         let pod = Arc::clone(&self.state().pod);
-        Box::pin(async move { Done::Refreshed(Volumes::set_up(&machine, &pod, &earlier).await.ok()) })
+        Box::pin(async move {
+            let volumes = Volumes::set_up(&machine, &pod, &earlier).await.ok();
+            if let (Some(volumes), Some(sandbox)) = (&volumes, sandbox) {
+                volumes.show(&*machine.runtime, &sandbox).await;
+            }
+            Done::Refreshed(volumes)
+        })
+    }
+
+    fn sandbox_id(&self) -> Option<SandboxId> {
+        self.state().sandbox.as_ref().map(|sandbox| sandbox.id.clone())
     }
 
     fn start_probe(&mut self, due: Due) {

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use crate::node::env::{ConfigError, Sources};
 use crate::node::machine::Machine;
 use crate::node::pod_worker::state::container;
-use crate::runtime::{File, FileTree, MountSource};
+use crate::runtime::{File, FileTree, Medium, MountSource};
 
 type Files = BTreeMap<String, File>;
 
@@ -28,7 +28,7 @@ pub(super) async fn set_up(
         return claimed(machine, pod, &claim.claim_name).await;
     }
     let tree = match before {
-        Some(MountSource::Files(tree)) => tree.clone(),
+        Some(MountSource::Files(tree) | MountSource::Directory(tree, _)) => tree.clone(),
         _ => FileTree::default(),
     };
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
@@ -53,7 +53,9 @@ pub(super) async fn set_up(
     } else {
         // An emptyDir, or a kind of storage that this node has no driver for: a directory that lives with the pod.
         tree.make_directory("");
-        return Ok(MountSource::Files(tree));
+        let medium = volume.empty_dir.as_ref().and_then(|empty| empty.medium.as_deref());
+        let medium = if medium == Some("Memory") { Medium::Memory } else { Medium::Disk };
+        return Ok(MountSource::Directory(tree, medium));
     };
     tree.replace(files);
     Ok(MountSource::Files(tree))

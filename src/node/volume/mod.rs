@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::env::{ConfigError, expand};
 use super::machine::Machine;
-use crate::runtime::{Mount, MountSource};
+use crate::runtime::{Mount, MountSource, Runtime, SandboxId};
 
 /// The volumes of a pod that are set up, by name.
 #[derive(Debug, Default)]
@@ -37,6 +37,17 @@ impl Volumes {
         Ok(Self(volumes))
     }
 
+    /// Has the containers of a sandbox see the files as they are now.
+    pub(super) async fn show(&self, runtime: &dyn Runtime, sandbox: &SandboxId) {
+        for (name, source) in &self.0 {
+            if let MountSource::Files(files) = source
+                && let Err(error) = runtime.refresh_files(sandbox, name, files).await
+            {
+                tracing::warn!(%error, volume = name, "files of a volume not brought up to date");
+            }
+        }
+    }
+
     /// The mounts of a container.
     pub(super) fn mounts(&self, container: &Container, env: &[(String, String)]) -> Result<Vec<Mount>, ConfigError> {
         let value = |name: &str| env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
@@ -49,10 +60,12 @@ impl Volumes {
             };
             let expression = mount.sub_path_expr.as_deref().map(|text| expand(text, value));
             Ok(Mount {
+                volume: mount.name.clone(),
                 path: mount.mount_path.clone(),
                 source: source.clone(),
                 sub_path: expression.or_else(|| mount.sub_path.clone()).unwrap_or_default(),
                 read_only: mount.read_only == Some(true),
+                propagation: mount.mount_propagation.clone().unwrap_or_default(),
             })
         });
         mounts.collect()

@@ -327,20 +327,6 @@ impl Container {
 /// The files in `/etc` that a runtime writes.
 fn etc(place: &Place) -> [(&'static str, String); 3] {
     let sandbox = &place.sandbox;
-    let mut hosts =
-        format!("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n{}\t{}\n", place.ip, sandbox.hostname);
-    for (address, names) in &sandbox.hosts {
-        hosts += &format!("{address}\t{}\n", names.join("\t"));
-    }
-    let mut resolv = String::new();
-    if !sandbox.dns.searches.is_empty() {
-        resolv += &format!("search {}\n", sandbox.dns.searches.join(" "));
-    }
-    for server in &sandbox.dns.servers {
-        resolv += &format!("nameserver {server}\n");
-    }
-    if !sandbox.dns.options.is_empty() {
-        resolv += &format!("options {}\n", sandbox.dns.options.join(" "));
-    }
+    let (hosts, resolv) = (sandbox.hosts_file(Some(place.ip)), sandbox.dns.resolv_conf());
     [("etc/hosts", hosts), ("etc/resolv.conf", resolv), ("etc/hostname", format!("{}\n", sandbox.hostname))]
 }

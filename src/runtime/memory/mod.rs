@@ -22,8 +22,9 @@ use super::{ContainerId, FileTree, Image, SandboxConfig, SandboxId, SandboxStatu
 use crate::clock::Clock;
 use crate::random::Random;
 
+pub use super::address::PodRange;
 pub use context::{ContainerContext, Program};
-pub use network::{Listener, Network, PodRange, SimulatedNetwork};
+pub use network::{Listener, Network, SimulatedNetwork};
 pub use script::{Registry, Script, SimulatedImage};
 pub use view::Files;
 
@@ -96,7 +97,7 @@ struct Sandbox {
     number: u64,
     /// Kept while the sandbox runs.
     place: Option<Arc<context::Place>>,
-    address: Option<network::Address>,
+    address: Option<super::address::Address>,
     /// In the order in which they were made.
     containers: Vec<ContainerId>,
 }

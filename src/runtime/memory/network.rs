@@ -1,6 +1,6 @@
 //! The network of pods: real sockets on loopback addresses, or none at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::runtime::PodStream;
+use crate::runtime::{PodRange, PodStream};
 
 /// Connections that wait to be accepted before a further one must wait.
 const BACKLOG: usize = 128;
@@ -67,63 +67,6 @@ impl Network {
             }
             Self::Simulated(_, network) => network.connect(ip, port).await?,
         })
-    }
-}
-
-/// The addresses of one node's pods, of which each pod takes one.
-#[derive(Clone, Debug)]
-pub struct PodRange {
-    first: Ipv4Addr,
-    prefix: u8,
-    used: Arc<Mutex<Used>>,
-}
-
-#[derive(Debug, Default)]
-struct Used {
-    last: u32,
-    taken: BTreeSet<u32>,
-}
-
-impl PodRange {
-    /// The /24 that begins at `first`.
-    pub fn new(first: Ipv4Addr) -> Self {
-        Self::with_prefix(first, 24)
-    }
-
-    /// The range of that many leading bits (at least 8, at most 30) that begins at `first`.
-    pub fn with_prefix(first: Ipv4Addr, prefix: u8) -> Self {
-        Self { first, prefix: prefix.clamp(8, 30), used: Arc::default() }
-    }
-
-    /// `10.244.1.0/24`
-    pub fn cidr(&self) -> String {
-        format!("{}/{}", self.first, self.prefix)
-    }
-
-    /// Takes the next free address, so that a released one rests as long as possible.
-    pub(super) fn take(&self) -> Option<Address> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        // The first address is the network, the second the node's end of it, the last the broadcast address.
-        let pods = (1_u32 << (32 - self.prefix)) - 3;
-        let after = (0..pods).map(|step| 2 + (used.last.max(1) - 1 + step) % pods);
-        let host = after.into_iter().find(|host| !used.taken.contains(host))?;
-        used.taken.insert(host);
-        used.last = host;
-        Some(Address { ip: Ipv4Addr::from(u32::from(self.first) + host).into(), host, range: self.clone() })
-    }
-}
-
-/// An address in use; dropping it releases it.
-#[derive(Debug)]
-pub(super) struct Address {
-    pub(super) ip: IpAddr,
-    host: u32,
-    range: PodRange,
-}
-
-impl Drop for Address {
-    fn drop(&mut self) {
-        self.range.used.lock().unwrap_or_else(PoisonError::into_inner).taken.remove(&self.host);
     }
 }
 

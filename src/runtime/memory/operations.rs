@@ -58,7 +58,13 @@ const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 #[async_trait]
 impl Runtime for MemoryRuntime {
     fn info(&self) -> RuntimeInfo {
-        RuntimeInfo { name: "memory".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        let text = str::to_owned;
+        RuntimeInfo {
+            name: text("memory"),
+            version: text(env!("CARGO_PKG_VERSION")),
+            kernel_version: text("6.8.0"), // that of a simulated machine
+            os_image: text("orchestrion"),
+        }
     }
 
     fn events(&self) -> BoxStream<'static, RuntimeEvent> {
@@ -76,7 +82,7 @@ impl Runtime for MemoryRuntime {
                 ))
             })?),
         };
-        let ip = config.host_network.or(address.as_ref().map(|address| address.ip));
+        let ip = config.host_network.or(address.as_ref().map(|address| address.ip.into()));
         let ip = ip.ok_or_else(|| RuntimeError::Network("the sandbox has no address".to_owned()))?;
         let id = SandboxId::new(hex_id(&world.random));
         let status = SandboxStatus {

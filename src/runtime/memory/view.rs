@@ -41,7 +41,7 @@ impl Files {
         let mut layers = vec![Layer { path: String::new(), tree: own, root: String::new(), read_only }];
         layers.extend(config.mounts.iter().map(|mount| {
             let (tree, root) = match &mount.source {
-                MountSource::Files(tree) => (tree.clone(), mount.sub_path.clone()),
+                MountSource::Files(tree) | MountSource::Directory(tree, _) => (tree.clone(), mount.sub_path.clone()),
                 MountSource::Host(path) => (host.clone(), format!("{path}/{}", mount.sub_path)),
             };
             Layer { path: normal(&mount.path), tree, root: normal(&root), read_only: mount.read_only }
@@ -143,10 +143,12 @@ mod tests {
     fn mounts_hide_what_is_below_them_and_show_in_the_directory_above() {
         let volume: FileTree = [("sub/key".to_owned(), File::new("value"))].into_iter().collect();
         let mount = Mount {
+            volume: "config".into(),
             path: "/etc/config".into(),
             source: MountSource::Files(volume),
             sub_path: "sub".into(),
             read_only: true,
+            propagation: String::new(),
         };
         let config = ContainerConfig { mounts: vec![mount], ..ContainerConfig::default() };
         let own: FileTree = [("etc/hosts".to_owned(), File::new(""))].into_iter().collect();

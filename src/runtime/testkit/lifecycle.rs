@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
+
 use super::{end, logs, sandbox, script, start};
 use crate::api::LogOptions;
-use crate::runtime::{ContainerId, ContainerState, Runtime};
+use crate::runtime::{ContainerConfig, ContainerId, ContainerState, EventKind, Runtime, RuntimeError};
 
 /// A container that has run its program tells the exit code, a reason and both times.
 pub async fn a_container_ends_with_its_program(runtime: &dyn Runtime, image: &str) {
@@ -27,6 +29,35 @@ pub async fn a_container_has_its_environment(runtime: &dyn Runtime, image: &str)
     let id = start(runtime, &sandbox, &script(image, "echo $COLOR; cat /etc/hostname")).await;
     end(runtime, &id).await;
     assert_eq!(logs(runtime, &id, &LogOptions::default()).await, "blue\nenv\n");
+}
+
+/// A container is made only of an image that is present, in a sandbox that is there.
+pub async fn a_container_needs_its_image_and_its_sandbox(runtime: &dyn Runtime, image: &str) {
+    let sandbox = sandbox(runtime, "needs").await;
+    let absent = ContainerConfig { image: format!("{image}-that-is-not-there"), ..script(image, "") };
+    let error = runtime.create_container(&sandbox.id, &absent).await.expect_err("its image is not present");
+    assert!(matches!(&error, RuntimeError::Create(why) if why.contains("not found")), "{error}");
+    runtime.pull_image(image, &[]).await.expect("the image");
+    runtime.remove_sandbox(&sandbox.id).await.expect("removed");
+    let error = runtime.create_container(&sandbox.id, &script(image, "")).await.expect_err("its sandbox is gone");
+    assert!(error.is_not_found(), "{error}");
+}
+
+/// Stopping a sandbox ends what runs in it, at once; stopping it again does nothing.
+pub async fn a_stopped_sandbox_ends_its_containers(runtime: &dyn Runtime, image: &str) {
+    let mut events = runtime.events();
+    let sandbox = sandbox(runtime, "ends-all").await;
+    let id = start(runtime, &sandbox, &script(image, "sleep 3600")).await;
+    runtime.stop_sandbox(&sandbox.id).await.expect("stopped");
+    let exit = end(runtime, &id).await;
+    assert_eq!(exit.code, 137, "it was killed");
+    runtime.stop_sandbox(&sandbox.id).await.expect("stopped again");
+    let mut kinds = Vec::new();
+    while !kinds.contains(&EventKind::SandboxStopped) {
+        let event = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
+        kinds.push(event.ok().flatten().expect("an event").kind);
+    }
+    assert!(kinds.contains(&EventKind::Started(id.clone())), "{kinds:?}");
 }
 
 /// Stopping returns when the container has ended, by its signal or by force; stopping it again does nothing.

@@ -20,6 +20,7 @@
 //! ```
 
 mod event;
+mod files;
 mod image;
 mod lifecycle;
 mod stream;
@@ -32,29 +33,41 @@ use super::{ContainerConfig, ContainerId, ContainerState, Exit, Runtime, Sandbox
 use crate::api::{LogOptions, Output};
 
 pub use event::{events_tell_of_beginning_and_end, every_reader_gets_every_event};
+pub use files::{containers_share_directories, last_words_are_told, mounted_files_follow_their_source};
 pub use image::{an_image_is_there_once_it_is_fetched, nonsense_is_no_image};
 pub use lifecycle::{
-    a_container_ends_with_its_program, a_container_has_its_environment, a_stopped_container_has_ended,
-    removing_a_sandbox_removes_its_containers, sandboxes_have_addresses_of_their_own, what_is_gone_is_told,
+    a_container_ends_with_its_program, a_container_has_its_environment, a_container_needs_its_image_and_its_sandbox,
+    a_stopped_container_has_ended, a_stopped_sandbox_ends_its_containers, removing_a_sandbox_removes_its_containers,
+    sandboxes_have_addresses_of_their_own, what_is_gone_is_told,
 };
 pub use stream::{
-    a_missing_program_is_told, a_program_reads_what_is_typed, a_program_runs_beside_the_main_one, logs_are_kept,
+    a_missing_program_is_told, a_port_that_nobody_listens_on_is_told, a_program_reads_what_is_typed,
+    a_program_runs_beside_the_main_one, an_attached_session_is_the_main_program_s, logs_are_kept,
+    logs_tell_their_times,
 };
 
 /// Runs every function of the kit, each with a runtime of its own.
 pub async fn all(runtime: impl Fn() -> Box<dyn Runtime>, image: &str) {
     a_container_ends_with_its_program(&*runtime(), image).await;
     a_container_has_its_environment(&*runtime(), image).await;
+    a_container_needs_its_image_and_its_sandbox(&*runtime(), image).await;
     a_stopped_container_has_ended(&*runtime(), image).await;
+    a_stopped_sandbox_ends_its_containers(&*runtime(), image).await;
     removing_a_sandbox_removes_its_containers(&*runtime(), image).await;
     sandboxes_have_addresses_of_their_own(&*runtime()).await;
     what_is_gone_is_told(&*runtime()).await;
     an_image_is_there_once_it_is_fetched(&*runtime(), image).await;
     nonsense_is_no_image(&*runtime()).await;
+    mounted_files_follow_their_source(&*runtime(), image).await;
+    containers_share_directories(&*runtime(), image).await;
+    last_words_are_told(&*runtime(), image).await;
     logs_are_kept(&*runtime(), image).await;
+    logs_tell_their_times(&*runtime(), image).await;
     a_program_runs_beside_the_main_one(&*runtime(), image).await;
     a_program_reads_what_is_typed(&*runtime(), image).await;
+    an_attached_session_is_the_main_program_s(&*runtime(), image).await;
     a_missing_program_is_told(&*runtime(), image).await;
+    a_port_that_nobody_listens_on_is_told(&*runtime()).await;
     events_tell_of_beginning_and_end(&*runtime(), image).await;
     every_reader_gets_every_event(&*runtime(), image).await;
 }
@@ -102,6 +115,15 @@ async fn end(runtime: &dyn Runtime, id: &ContainerId) -> Exit {
         let event = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
         assert!(matches!(event, Ok(Some(_))), "no event tells of the container's end");
     }
+}
+
+/// What a shell script prints that is run beside a container's program; it must succeed.
+async fn run(runtime: &dyn Runtime, id: &ContainerId, script: &str) -> String {
+    let command = ["sh", "-c", script].map(str::to_owned);
+    let ran = runtime.exec_sync(id, &command, Some(Duration::from_secs(60))).await.expect("its output");
+    let text = String::from_utf8_lossy(&ran.output).into_owned();
+    assert_eq!(ran.code, 0, "{script}: {text}");
+    text
 }
 
 async fn logs(runtime: &dyn Runtime, id: &ContainerId, options: &LogOptions) -> String {

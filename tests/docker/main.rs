@@ -1,0 +1,10 @@
+//! The Docker runtime against a real engine. `tests/docker/run` starts one and says where it is.
+
+mod agent;
+mod containers;
+#[path = "../kubectl/harness.rs"]
+#[allow(dead_code, reason = "shared with another binary, which needs all of it")]
+mod harness;
+mod kubectl;
+mod recovery;
+mod runtime;
