@@ -1,7 +1,6 @@
 //! Whether a node takes a pod that was bound to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Node, PodSpec};
 
@@ -26,24 +25,45 @@ impl Demand {
     }
 }
 
-/// Whether the node takes a pod of that spec and demand beside the `others` that it has.
+/// What the pods of a node take together.
+#[derive(Debug, Default)]
+pub(super) struct Taken<'a> {
+    pods: i64,
+    requests: BTreeMap<&'a str, Quantity>,
+    host_ports: BTreeSet<&'a (String, i32)>,
+}
+
+impl<'a> FromIterator<&'a Demand> for Taken<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a Demand>>(demands: I) -> Self {
+        demands.into_iter().fold(Self::default(), |mut taken, demand| {
+            taken.pods += 1;
+            for (name, amount) in &demand.requests {
+                let total = taken.requests.entry(name).or_insert(Quantity::ZERO);
+                *total += *amount;
+            }
+            taken.host_ports.extend(&demand.host_ports);
+            taken
+        })
+    }
+}
+
+/// Whether the node takes a pod of that spec and demand beside what is `taken`.
 pub(super) fn admit(
     config: &AgentConfig,
     node: &Node,
     spec: &PodSpec,
     demand: &Demand,
-    others: &[Arc<Demand>],
+    taken: &Taken<'_>,
 ) -> Result<(), Refusal> {
     let refuse = |reason: &str, why: String| Err((reason.to_owned(), format!("Pod was rejected: {why}")));
     let predicate = |name: &str, why: &str| refuse(name, format!("Predicate {name} failed: {why}"));
-    fits(config, demand, others).or_else(|(reason, why)| refuse(&reason, why))?;
+    fits(config, demand, taken).or_else(|(reason, why)| refuse(&reason, why))?;
     let labels = node.metadata.labels.clone().unwrap_or_default();
     let selector = spec.node_selector.iter().flatten();
     if selector.into_iter().any(|(name, value)| labels.get(name) != Some(value)) {
         return predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");
     }
-    let taken: BTreeSet<_> = others.iter().flat_map(|other| &other.host_ports).collect();
-    if demand.host_ports.iter().any(|port| taken.contains(port)) {
+    if demand.host_ports.iter().any(|port| taken.host_ports.contains(port)) {
         return predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports");
     }
     let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
@@ -73,22 +93,20 @@ fn host_ports(spec: &PodSpec) -> impl Iterator<Item = (String, i32)> {
 }
 
 /// Whether the node has what the pod requests.
-fn fits(config: &AgentConfig, demand: &Demand, others: &[Arc<Demand>]) -> Result<(), Refusal> {
+fn fits(config: &AgentConfig, demand: &Demand, taken: &Taken<'_>) -> Result<(), Refusal> {
     let allocatable = config.allocatable();
     let pods = amount_of(Some(&allocatable), "pods").map_or(i64::MAX, Quantity::value);
-    let running = i64::try_from(others.len()).unwrap_or(i64::MAX);
     let lacking = |name: &str, requested: i64, used: i64, capacity: i64| {
         let why = format!(
             "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
         );
         Err((format!("OutOf{name}"), why))
     };
-    if running >= pods {
-        return lacking("pods", 1, running, pods);
+    if taken.pods >= pods {
+        return lacking("pods", 1, taken.pods, pods);
     }
     for (name, &requested) in demand.requests.iter().filter(|(_, requested)| !requested.is_zero()) {
-        let used = others.iter().filter_map(|other| other.requests.get(name));
-        let used = used.fold(Quantity::ZERO, |sum, one| sum + *one);
+        let used = taken.requests.get(name.as_str()).copied().unwrap_or(Quantity::ZERO);
         let capacity = amount_of(Some(&allocatable), name).unwrap_or(Quantity::ZERO);
         if used + requested > capacity {
             let unit = if name == "cpu" { Quantity::milli_value } else { Quantity::value };

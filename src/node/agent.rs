@@ -143,7 +143,7 @@ impl Workers {
         if gone {
             return;
         }
-        let demand = Arc::new(pod.spec.as_ref().map(Demand::of).unwrap_or_default());
+        let demand = pod.spec.as_ref().map(Demand::of).unwrap_or_default();
         let refused = self.refusal(pod, &demand, &workers);
         if let Some((reason, message)) = &refused {
             let why = message.strip_prefix("Pod was rejected: ").unwrap_or(message);
@@ -172,9 +172,8 @@ impl Workers {
             return None;
         }
         let node = self.machine.node.get()?;
-        let others: Vec<_> =
-            workers.values().filter(|handle| !handle.is_over()).map(|handle| Arc::clone(&handle.demand.1)).collect();
-        admit(&self.machine.config, node, pod.spec.as_ref()?, demand, &others).err()
+        let taken = workers.values().filter(|handle| !handle.is_over()).map(|handle| &handle.demand.1).collect();
+        admit(&self.machine.config, node, pod.spec.as_ref()?, demand, &taken).err()
     }
 
     /// Passes an event of the runtime on.

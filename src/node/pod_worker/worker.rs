@@ -51,7 +51,7 @@ pub(in crate::node) struct Handle {
     pub(in crate::node) wanted: watch::Sender<Wanted>,
     pub(in crate::node) state: Arc<Mutex<PodState>>,
     /// What the pod takes of the node, in that generation.
-    pub(in crate::node) demand: (Option<i64>, Arc<Demand>),
+    pub(in crate::node) demand: (Option<i64>, Demand),
     poke: Arc<Notify>,
     _task: AbortOnDropHandle<()>,
 }
@@ -61,7 +61,7 @@ impl Handle {
     pub(in crate::node) fn start(
         machine: &Arc<Machine>,
         wanted: Wanted,
-        demand: Arc<Demand>,
+        demand: Demand,
         known: Option<SandboxStatus>,
         finished: impl FnOnce(&str) + Send + 'static,
     ) -> Self {
@@ -119,7 +119,7 @@ impl Handle {
     pub(in crate::node) fn change(&mut self, pod: &Arc<Pod>, gone: bool) {
         if self.demand.0 != pod.metadata.generation {
             let demand = pod.spec.as_ref().map(Demand::of).unwrap_or_default();
-            self.demand = (pod.metadata.generation, Arc::new(demand));
+            self.demand = (pod.metadata.generation, demand);
         }
         self.wanted.send_modify(|wanted| (wanted.pod, wanted.gone) = (Arc::clone(pod), wanted.gone || gone));
     }
