@@ -1,7 +1,9 @@
 //! Pod workers: each brings one pod to what its spec asks for.
 //!
-//! `plan` decides (a pure function of what is wanted and what is), `worker` acts and reports, one step at a time.
+//! `plan` decides (a pure function of what is wanted and what is), `worker` acts and reports, one step at a time; the agent
+//! holds each by its `handle`.
 
+mod handle;
 mod plan;
 mod report;
 mod start;
@@ -9,4 +11,4 @@ pub(super) mod state;
 mod termination;
 mod worker;
 
-pub(super) use worker::{Handle, Wanted};
+pub(super) use handle::{Handle, Wanted};
