@@ -24,6 +24,9 @@ use crate::runtime::{EventKind, Image, Runtime, SandboxStatus};
 /// The pause after the API could not be reached.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// What is due within so long is done with what is due now: an idle node wakes once for both.
+const TOGETHER: Duration = Duration::from_millis(100);
+
 /// The workers of an agent, by the UIDs of their pods.
 pub(super) struct Workers {
     pub(super) machine: Arc<Machine>,
@@ -230,19 +233,22 @@ async fn run(workers: Arc<Workers>) {
                 Some(event) => workers.poke(&event.pod, &event.kind),
                 None => break, // the runtime has ended
             },
-            () = clock.sleep_until(lease_at) => {
-                let renewed = lease::renew(&machine.client, &machine.config, &node, &mut held).await;
-                lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
-                renewed.unwrap_or_else(|error| tracing::debug!(%error, "lease not renewed"));
-            }
-            () = clock.sleep_until(status_at) => {
-                let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
-                let reported = report(&machine, due, &mut looked).await;
-                status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
-                match reported {
-                    Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
-                    Ok(None) => {}
-                    Err(error) => tracing::debug!(%error, "node status not written"),
+            () = clock.sleep_until(lease_at.min(status_at)) => {
+                let soon = after(&clock, TOGETHER);
+                if lease_at <= soon {
+                    let renewed = lease::renew(&machine.client, &machine.config, &node, &mut held).await;
+                    lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
+                    renewed.unwrap_or_else(|error| tracing::debug!(%error, "lease not renewed"));
+                }
+                if status_at <= soon {
+                    let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
+                    let reported = report(&machine, due, &mut looked).await;
+                    status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
+                    match reported {
+                        Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
+                        Ok(None) => {}
+                        Err(error) => tracing::debug!(%error, "node status not written"),
+                    }
                 }
             }
         }
