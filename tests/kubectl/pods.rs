@@ -46,8 +46,10 @@ fn logs_are_shown_in_part_and_as_they_come() {
 #[test]
 fn attach_shows_what_the_program_writes() {
     let cluster = Cluster::start();
-    let printed =
-        cluster.ok("run once --image=busybox --restart=Never --attach --rm --command -- sh -c 'echo from within'");
+    // It writes when its input ends, and so when it is attached to: what is written before that, nobody hears.
+    let run =
+        "run once --image=busybox --restart=Never --attach --stdin --rm --command -- sh -c 'cat; echo from within'";
+    let printed = cluster.run_with(run, "", &[]).ok();
     assert_has(&printed, &["from within"]);
     assert_has(&printed, &["pod \"once\" deleted"]);
 }
