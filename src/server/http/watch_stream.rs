@@ -8,7 +8,6 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, Stream, StreamExt};
 use http::{Response, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use tokio::time::{Instant, sleep_until};
 
 use super::body::{self, Body, JSON};
 use super::listener::Closing;
@@ -55,7 +54,7 @@ fn lines(
     clock: Clock,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let mut columns_sent = false;
-    batches(events).map(move |events| {
+    batches(events, clock).map(move |events| {
         let printer = printer.at(clock.now());
         let mut lines = BytesMut::new();
         for event in events {
@@ -69,11 +68,15 @@ fn lines(
 }
 
 /// The events, together as far as they come within a beat.
-fn batches<E: Send + 'static>(events: BoxStream<'static, E>) -> impl Stream<Item = Vec<E>> + Send + 'static {
-    stream::unfold((events.fuse(), None::<Instant>), |(mut events, next_beat)| async move {
+fn batches<E: Send + 'static>(
+    events: BoxStream<'static, E>,
+    clock: Clock,
+) -> impl Stream<Item = Vec<E>> + Send + 'static {
+    stream::unfold((events.fuse(), Duration::ZERO), move |(mut events, next_beat)| async move {
         let mut batch = vec![events.next().await?];
-        if let Some(beat) = next_beat.filter(|beat| Instant::now() < *beat) {
-            sleep_until(beat).await;
+        let early = next_beat.saturating_sub(clock.elapsed());
+        if !early.is_zero() {
+            clock.sleep(early).await;
         }
         while batch.len() < TOGETHER
             && let Some(Some(event)) = events.next().now_or_never()
@@ -81,7 +84,7 @@ fn batches<E: Send + 'static>(events: BoxStream<'static, E>) -> impl Stream<Item
             batch.push(event);
         }
         // Where more is waiting, the next batch does not wait for a beat.
-        let beat = (batch.len() < TOGETHER).then(|| Instant::now() + BEAT);
+        let beat = if batch.len() < TOGETHER { clock.elapsed() + BEAT } else { Duration::ZERO };
         Some((batch, (events, beat)))
     })
 }

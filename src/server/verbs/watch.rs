@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use crate::api::{ApiError, Consistency, Revision, Target, WatchEvent, WatchOptions, WatchStream};
+use crate::clock::Clock;
 use crate::server::pipeline::Inner;
 use crate::server::selection::Selection;
 use crate::store::{Change, Range, StoreEvent, StoreWatch};
@@ -52,7 +53,8 @@ impl Inner {
             changes,
             ready,
             position: after,
-            bookmarks: options.bookmarks.then(|| Instant::now() + BOOKMARK_EVERY),
+            bookmarks: options.bookmarks.then(|| self.clock.elapsed() + BOOKMARK_EVERY),
+            clock: self.clock,
             end: options.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))),
             ended: false,
         };
@@ -68,7 +70,8 @@ struct Watcher {
     /// Everything up to here has been delivered, or is `ready`.
     position: Revision,
     /// When the next bookmark is due, where they are wanted.
-    bookmarks: Option<Instant>,
+    bookmarks: Option<Duration>,
+    clock: Clock,
     end: Option<std::pin::Pin<Box<Sleep>>>,
     ended: bool,
 }
@@ -117,7 +120,7 @@ impl Watcher {
                             return Some(Err(error));
                         }
                     }
-                    if self.bookmarks.is_some_and(|due| Instant::now() >= due) {
+                    if self.bookmarks.is_some_and(|due| self.clock.elapsed() >= due) {
                         self.bookmark();
                     }
                 }
@@ -126,7 +129,7 @@ impl Watcher {
     }
 
     fn bookmark(&mut self) {
-        self.bookmarks = Some(Instant::now() + BOOKMARK_EVERY);
+        self.bookmarks = Some(self.clock.elapsed() + BOOKMARK_EVERY);
         self.ready.push_back(WatchEvent::Bookmark { revision: self.position, initial_events_end: false });
     }
 
