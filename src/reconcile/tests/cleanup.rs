@@ -8,7 +8,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 
 use super::{World, parse};
-use crate::api::{DeleteOptions, Propagation};
+use crate::api::{DeleteOptions, Patch, Propagation};
 
 fn deployment() -> Value {
     json!({
@@ -99,6 +99,25 @@ async fn what_names_an_owner_that_never_was_goes_and_what_has_another_one_stays(
     world.client.api::<ConfigMap>("default").delete("owner").await.unwrap();
     world.pass(5).await;
     assert!(world.get::<ConfigMap>("b").await.is_none());
+    world.stop().await;
+}
+
+/// More pods are missing than are created in one go, and none can be: that is no reason to try again at once.
+#[tokio::test(start_paused = true)]
+async fn a_set_rests_where_its_namespace_takes_nothing_any_more() {
+    let world = World::with(|name| name.starts_with("replicaset")).await;
+    let namespaces = world.client.all::<Namespace>();
+    namespaces.create(parse::<Namespace>(json!({ "metadata": { "name": "team" } }))).await.unwrap();
+    let sets = world.client.api::<ReplicaSet>("team");
+    let pod =
+        json!({ "metadata": { "labels": { "app": "a" } }, "spec": { "containers": [{ "name": "a", "image": "a" }] } });
+    let spec = json!({ "replicas": 0, "selector": { "matchLabels": { "app": "a" } }, "template": pod });
+    sets.create(parse::<ReplicaSet>(json!({ "metadata": { "name": "a" }, "spec": spec }))).await.unwrap();
+    namespaces.delete("team").await.unwrap(); // its controller does not run: it stays
+    sets.patch("a", Patch::Merge(json!({ "spec": { "replicas": 1200 } }))).await.unwrap();
+    world.pass(30).await;
+    let status = sets.get("a").await.unwrap().status.clone().unwrap();
+    assert_eq!((status.replicas, status.observed_generation, status.conditions), (0, Some(2), None));
     world.stop().await;
 }
 

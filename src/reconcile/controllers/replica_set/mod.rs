@@ -71,16 +71,15 @@ impl<W: Replicated> Reconciler for Replication<W> {
         let active = all.into_iter().filter(|pod| pod::is_active(pod)).collect();
         let active = claim(ctx, &*owner, &selector, active).await?;
 
-        let managed = if meta.deletion_timestamp.is_none() { manage(ctx, &*owner, &active).await } else { Ok(()) };
+        let managed = if meta.deletion_timestamp.is_none() { manage(ctx, &*owner, &active).await } else { Ok(false) };
 
         let now = ctx.clock().now();
         let mut status = owner.status();
         count(&mut status, &*owner, &active, now);
         status.terminating = Some(number(terminating));
-        status.set_failure(&managed, active.len() < wanted(&*owner), now);
+        status.set_failure(managed.as_ref().err(), active.len() < wanted(&*owner), now);
         write_status(ctx, &owner, status).await?;
-        managed?;
-        if meta.deletion_timestamp.is_none() && active.len() + BURST < wanted(&*owner) {
+        if managed? {
             return Ok(Action::After(Duration::ZERO));
         }
         Ok(next_availability(&*owner, &active, now).into())
@@ -99,29 +98,27 @@ fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-/// Creates the pods that are missing, or deletes those that are too many.
-async fn manage<W: Replicated>(ctx: &Context, owner: &W, active: &[Arc<Pod>]) -> Result<(), Error> {
+/// Creates the pods that are missing, or deletes those that are too many. Whether there are more to create at once.
+async fn manage<W: Replicated>(ctx: &Context, owner: &W, active: &[Arc<Pod>]) -> Result<bool, Error> {
     let wanted = wanted(owner);
     if active.len() < wanted {
         let Some(template) = owner.template() else { return Err(Error::permanent("there is no pod template")) };
-        let missing = (wanted - active.len()).min(BURST);
-        let (_, failure) = slow_start(missing, |_| async {
-            match pod_control::create(ctx, owner, pod_control::from_template(template, owner)).await {
-                // Nothing can be created there any more, and that is no failure.
-                Err(Error::Api(error)) if pod_control::namespace_is_terminating(&error) => Ok(()),
-                other => other,
-            }
-        })
-        .await;
-        return failure.map_or(Ok(()), Err);
+        let missing = wanted - active.len();
+        let create = |_| pod_control::create(ctx, owner, pod_control::from_template(template, owner));
+        return match slow_start(missing.min(BURST), create).await {
+            (_, None) => Ok(missing > BURST),
+            // Nothing can be created there any more, and that is no failure.
+            (_, Some(Error::Api(error))) if pod_control::namespace_is_terminating(&error) => Ok(false),
+            (_, Some(error)) => Err(error),
+        };
     }
     let excess = (active.len() - wanted).min(BURST);
     if excess == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let victims = victims(active, &related(ctx, owner), excess, ctx.clock().now());
     let deleted = join_all(victims.iter().map(|pod| pod_control::delete(ctx, owner, pod))).await;
-    deleted.into_iter().collect()
+    deleted.into_iter().collect::<Result<(), _>>().map(|()| false)
 }
 
 /// The pods of all siblings: of the objects that have the same controller, this one among them.

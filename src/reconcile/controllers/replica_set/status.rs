@@ -36,11 +36,11 @@ pub(super) struct Condition {
 
 impl ReplicaStatus {
     /// Sets or removes the condition `ReplicaFailure`. One that is there stays as it is.
-    pub(super) fn set_failure(&mut self, managed: &Result<(), Error>, too_few: bool, now: Timestamp) {
+    pub(super) fn set_failure(&mut self, failure: Option<&Error>, too_few: bool, now: Timestamp) {
         const TYPE: &str = "ReplicaFailure";
-        match managed {
-            Ok(()) => self.conditions.retain(|condition| condition.type_ != TYPE),
-            Err(error) if self.conditions.iter().all(|condition| condition.type_ != TYPE) => {
+        match failure {
+            None => self.conditions.retain(|condition| condition.type_ != TYPE),
+            Some(error) if self.conditions.iter().all(|condition| condition.type_ != TYPE) => {
                 self.conditions.push(Condition {
                     type_: TYPE.to_owned(),
                     status: "True".to_owned(),
@@ -49,7 +49,7 @@ impl ReplicaStatus {
                     last_transition_time: Some(Time(now)),
                 });
             }
-            Err(_) => {}
+            Some(_) => {}
         }
     }
 }
