@@ -1,5 +1,6 @@
 //! Admission: what may change or refuse a write between its strategy and the store.
 
+use std::any::TypeId;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
@@ -36,6 +37,16 @@ pub struct Review<'a> {
     pub dry_run: bool,
 }
 
+impl Review<'_> {
+    /// Whether it is an object of type `K` itself, no subresource of it, that is written in one of these ways.
+    pub fn writes<K: 'static>(&self, operations: &[Operation]) -> bool {
+        let target = self.target;
+        operations.contains(&self.operation)
+            && target.subresource.is_empty()
+            && target.kind.body_type() == TypeId::of::<K>()
+    }
+}
+
 /// A step of admission. Steps run in the order in which the server was given them: first every
 /// [`Admission::admit`] (on the object with its defaults, before the strategy prepares it), then, after the
 /// strategy's own checks, every [`Admission::validate`].
@@ -45,6 +56,11 @@ pub struct Review<'a> {
 pub trait Admission: Debug + Send + Sync {
     /// The name, as upstream spells it: `NamespaceLifecycle`, `Priority`, …
     fn name(&self) -> &'static str;
+
+    /// Whether the step has to do with a write at all. Where it has not, nothing else of it is called.
+    fn handles(&self, _review: &Review<'_>) -> bool {
+        true
+    }
 
     /// May change the object. `object` is `None` for deletions and streams.
     ///

@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::object::{Body, Object};
@@ -30,23 +31,48 @@ fn qualified(f: &mut fmt::Formatter<'_>, name: &str, group: &str) -> fmt::Result
 
 /// A group and a resource (the plural of the URL): `apps` and `deployments`. Cheap to clone; shown as
 /// upstream shows it: `deployments.apps`, and `pods` for the core group.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct GroupResource(Arc<(String, String)>);
+#[derive(Clone)]
+pub struct GroupResource(Arc<Names>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Names {
+    group: String,
+    resource: String,
+    /// Of the two: made once, as each look into a table of the store asks for it.
+    hash: u64,
+}
 
 impl GroupResource {
     /// The resource `resource` of `group` (empty for the core group).
     pub fn new(group: impl Into<String>, resource: impl Into<String>) -> Self {
-        Self(Arc::new((group.into(), resource.into())))
+        let (group, resource) = (group.into(), resource.into());
+        let mut hasher = DefaultHasher::new();
+        (&group, &resource).hash(&mut hasher);
+        Self(Arc::new(Names { group, resource, hash: hasher.finish() }))
     }
 
     /// The API group; empty for the core group.
     pub fn group(&self) -> &str {
-        &self.0.0
+        &self.0.group
     }
 
     /// The plural name, as in URLs.
     pub fn resource(&self) -> &str {
-        &self.0.1
+        &self.0.resource
+    }
+}
+
+impl PartialEq for GroupResource {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for GroupResource {}
+
+impl Hash for GroupResource {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
     }
 }
 

@@ -148,6 +148,20 @@ impl FromStr for Quantity {
 }
 
 impl Quantity {
+    /// Whether a text is certainly what its amount prints as, rounded to thousandths: few digits, a usual suffix, nothing
+    /// that a larger suffix could take.
+    pub(crate) fn is_canonical(text: &str) -> bool {
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let base = match &text[digits.len()..] {
+            "" if text == "0" => return true,
+            "" | "m" | "k" | "M" | "G" => 1000,
+            "Ki" | "Mi" | "Gi" => 1024,
+            _ => return false,
+        };
+        let number = Some(digits).filter(|digits| digits.len() < 10 && !digits.starts_with(['0', '+']));
+        number.and_then(|digits| digits.parse::<u32>().ok()).is_some_and(|number| number % base != 0)
+    }
+
     fn careful(text: &str) -> Result<Self, ParseQuantityError> {
         let Parts { negative, whole, fraction, suffix } = split(text)?;
         let (scale, mut format) = scale(suffix).ok_or(ParseQuantityError::Suffix)?;
@@ -175,6 +189,13 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn what_is_taken_for_canonical_prints_as_it_is(text in "[+-]?[0-9]{1,10}(|m|k|M|G|Ki|Mi|Gi|Ti|u|e3)") {
+            let amount: Quantity = text.parse().unwrap();
+            let printed = amount.rounded_to_milli().to_string();
+            prop_assert!(!Quantity::is_canonical(&text) || printed == text, "{text} is printed as {printed}");
+        }
+
         #[test]
         fn the_short_way_leads_where_the_long_one_does(text in "[0-9]{1,9}(|m|k|M|G|Ki|Mi|Gi)") {
             let (short, long) = (usual(&text).unwrap(), Quantity::careful(&text).unwrap());

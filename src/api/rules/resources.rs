@@ -1,7 +1,6 @@
 //! Rules for amounts of resources.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
@@ -27,28 +26,11 @@ pub fn amount_of(amounts: Option<&Amounts>, resource: &str) -> Option<Quantity> 
 
 /// Rewrites amounts in their canonical form, rounded up to thousandths; leaves what is no amount.
 pub fn canonical(amounts: &mut Amounts) {
-    for text in amounts.values_mut() {
+    for text in amounts.values_mut().filter(|text| !Quantity::is_canonical(&text.0)) {
         if let Ok(amount) = Quantity::try_from(&*text) {
-            let amount = amount.rounded_to_milli();
-            if !prints_as(amount, &text.0) {
-                text.0 = amount.to_string();
-            }
+            text.0 = amount.rounded_to_milli().to_string();
         }
     }
-}
-
-/// Whether an amount is printed as `text`. Prints nothing.
-fn prints_as(amount: Quantity, text: &str) -> bool {
-    /// What is still to come.
-    struct Rest<'a>(&'a str);
-    impl fmt::Write for Rest<'_> {
-        fn write_str(&mut self, part: &str) -> fmt::Result {
-            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
-            Ok(())
-        }
-    }
-    let mut rest = Rest(text);
-    write!(rest, "{amount}").is_ok() && rest.0.is_empty()
 }
 
 /// [`canonical`] for requests and limits.

@@ -2,7 +2,7 @@
 //!
 //! Limits as in `k8s.io/client-go/tools/record/events_cache.go`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(super) struct Correlated {
 /// Remembers what each component has told of each object; what it heard of first it forgets first.
 #[derive(Debug, Default)]
 pub(super) struct Correlator {
-    subjects: BTreeMap<Arc<str>, Subject>,
+    subjects: HashMap<Arc<str>, Subject>,
     order: VecDeque<Arc<str>>,
 }
 
@@ -102,10 +102,9 @@ impl Correlator {
     /// The key of an event's subject, which is there from now on.
     fn enter(&mut self, event: &Recorded) -> Arc<str> {
         let about = &event.about;
-        // The UID first: it tells most subjects apart.
         let of_object = [&about.uid, &about.name, &about.namespace, &about.kind, &about.api_version, &about.field_path];
-        let of_object = of_object.map(|text| text.as_deref().unwrap_or_default());
-        let key = [&of_object[..], &[&event.component, &event.host]].concat().join("\n");
+        let [uid, name, namespace, kind, version, path] = of_object.map(|text| text.as_deref().unwrap_or_default());
+        let key = [uid, name, namespace, kind, version, path, &event.component, &event.host].join("\n");
         if let Some((known, _)) = self.subjects.get_key_value(&*key) {
             return Arc::clone(known);
         }

@@ -34,7 +34,9 @@ impl Chain {
     ) -> Result<Admitted<'a>, ApiError> {
         let mut admitted = Admitted { steps: &[], review };
         for (index, step) in self.0.iter().enumerate() {
-            step.admit(review, object.as_deref_mut()).await?;
+            if step.handles(review) {
+                step.admit(review, object.as_deref_mut()).await?;
+            }
             admitted.steps = &self.0[..=index];
         }
         Ok(admitted)
@@ -46,7 +48,7 @@ impl Chain {
         review: &Review<'_>,
         object: Option<&Draft>,
     ) -> Result<(), ApiError> {
-        for step in &self.0 {
+        for step in self.0.iter().filter(|step| step.handles(review)) {
             step.validate(review, object).await?;
         }
         Ok(())
@@ -56,16 +58,18 @@ impl Chain {
 impl Admitted<'_> {
     /// The write has taken place.
     pub(in crate::server) fn settle(mut self, stored: Option<&Object>) {
-        for step in std::mem::take(&mut self.steps) {
-            step.settled(self.review, stored, false);
+        self.tell(stored, false);
+    }
+
+    fn tell(&mut self, stored: Option<&Object>, failed: bool) {
+        for step in std::mem::take(&mut self.steps).iter().filter(|step| step.handles(self.review)) {
+            step.settled(self.review, stored, failed);
         }
     }
 }
 
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
-        for step in self.steps {
-            step.settled(self.review, None, true);
-        }
+        self.tell(None, true);
     }
 }

@@ -30,18 +30,21 @@ impl Admission for NamespaceLifecycle {
         "NamespaceLifecycle"
     }
 
+    fn handles(&self, review: &Review<'_>) -> bool {
+        match review.operation {
+            Operation::Create | Operation::Update => review.target.kind.namespaced,
+            Operation::Delete => review.writes::<Namespace>(&[Operation::Delete]),
+            Operation::Connect => false,
+        }
+    }
+
     async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
         let target = review.target;
-        if target.kind.group.is_empty() && target.kind.kind == "Namespace" {
-            return match review.operation {
-                Operation::Delete if IMMORTAL.contains(&target.name.as_str()) => {
-                    Err(forbidden(review, None, "this namespace may not be deleted"))
-                }
-                _ => Ok(()),
+        if review.operation == Operation::Delete {
+            return match IMMORTAL.contains(&target.name.as_str()) {
+                true => Err(forbidden(review, None, "this namespace may not be deleted")),
+                false => Ok(()),
             };
-        }
-        if !target.kind.namespaced || matches!(review.operation, Operation::Delete | Operation::Connect) {
-            return Ok(());
         }
         let name = target.namespace.as_str();
         let Some(namespace) = self.store.get(&Key::new(self.namespaces.clone(), "", name)).await? else {

@@ -60,8 +60,12 @@ impl Admission for Priority {
         "Priority"
     }
 
+    fn handles(&self, review: &Review<'_>) -> bool {
+        review.writes::<Pod>(&[Operation::Create, Operation::Update])
+    }
+
     async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
-        let Some(object) = object.filter(|_| review.target.subresource.is_empty()) else { return Ok(()) };
+        let Some(object) = object else { return Ok(()) };
         let Some(pod) = object.typed::<Pod>() else { return Ok(()) };
         let spec = pod.spec.as_ref();
         let priority = spec.and_then(|spec| spec.priority);

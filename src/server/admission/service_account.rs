@@ -147,9 +147,12 @@ impl Admission for ServiceAccounts {
         "ServiceAccount"
     }
 
+    fn handles(&self, review: &Review<'_>) -> bool {
+        review.writes::<Pod>(&[Operation::Create])
+    }
+
     async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
-        let create = review.operation == Operation::Create && review.target.subresource.is_empty();
-        let Some(object) = object.filter(|object| create && object.typed::<Pod>().is_some()) else { return Ok(()) };
+        let Some(object) = object else { return Ok(()) };
         let Some(pod) = object.typed_mut::<Pod>() else { return Ok(()) };
         let spec = pod.spec.get_or_insert_default();
         let given = spec.service_account_name.clone().filter(|name| !name.is_empty());

@@ -17,10 +17,12 @@ impl Admission for TaintNodesByCondition {
         "TaintNodesByCondition"
     }
 
-    async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
-        let create = review.operation == Operation::Create && review.target.subresource.is_empty();
-        let Some(object) = object.filter(|object| create && object.typed::<Node>().is_some()) else { return Ok(()) };
-        if let Some(node) = object.typed_mut::<Node>() {
+    fn handles(&self, review: &Review<'_>) -> bool {
+        review.writes::<Node>(&[Operation::Create])
+    }
+
+    async fn admit(&self, _review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
+        if let Some(node) = object.and_then(|object| object.typed_mut::<Node>()) {
             let taints = node.spec.get_or_insert_default().taints.get_or_insert_default();
             if !taints.iter().any(|taint| taint.key == NOT_READY && taint.effect == NO_SCHEDULE) {
                 taints.push(Taint { key: NOT_READY.to_owned(), effect: NO_SCHEDULE.to_owned(), ..Taint::default() });

@@ -18,9 +18,12 @@ impl Admission for DefaultTolerationSeconds {
         "DefaultTolerationSeconds"
     }
 
-    async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
-        let write = matches!(review.operation, Operation::Create | Operation::Update);
-        let Some(object) = object.filter(|_| write && review.target.subresource.is_empty()) else { return Ok(()) };
+    fn handles(&self, review: &Review<'_>) -> bool {
+        review.writes::<Pod>(&[Operation::Create, Operation::Update])
+    }
+
+    async fn admit(&self, _review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
+        let Some(object) = object else { return Ok(()) };
         let Some(pod) = object.typed::<Pod>() else { return Ok(()) };
         let given = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
         let tolerates = |taint: &str| {

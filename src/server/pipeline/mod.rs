@@ -11,7 +11,7 @@ mod update;
 
 use std::sync::Arc;
 
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(super) use self::meta::{check_uid, wipe_version};
@@ -54,9 +54,8 @@ pub(super) struct Pipeline<'a> {
 impl Inner {
     /// The time now as objects carry it: in whole seconds, as it reads back from the wire.
     pub(super) fn time(&self) -> Time {
-        let round = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
         let now = self.clock.now();
-        Time(now.round(round).unwrap_or(now))
+        Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
     }
 
     pub(super) fn surroundings(&self) -> Surroundings {

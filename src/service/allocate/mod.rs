@@ -4,6 +4,7 @@
 
 mod pool;
 
+use std::any::TypeId;
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug};
 use std::net::Ipv4Addr;
@@ -267,10 +268,7 @@ impl ServiceAllocator {
 
     /// Whether the write is one of a Service itself.
     fn concerns(review: &Review<'_>) -> bool {
-        review.target.kind.group.is_empty()
-            && review.target.kind.kind == "Service"
-            && review.target.subresource.is_empty()
-            && matches!(review.operation, Operation::Create | Operation::Update)
+        review.writes::<Service>(&[Operation::Create, Operation::Update])
     }
 }
 
@@ -311,6 +309,11 @@ impl Admission for ServiceAllocator {
         "ServiceAllocator"
     }
 
+    /// Its subresources, too: with the last finalizer any write can be the end of it.
+    fn handles(&self, review: &Review<'_>) -> bool {
+        review.target.kind.body_type() == TypeId::of::<Service>()
+    }
+
     async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
         if !Self::concerns(review) {
             return Ok(());
@@ -340,7 +343,7 @@ impl Admission for ServiceAllocator {
     fn settled(&self, review: &Review<'_>, stored: Option<&Object>, failed: bool) {
         let kind = &review.target.kind;
         let deleted = !failed && stored.is_none() && review.operation != Operation::Connect;
-        if !(Self::concerns(review) || (deleted && kind.group.is_empty() && kind.kind == "Service")) {
+        if !(Self::concerns(review) || deleted) {
             return;
         }
         let key = stored.or(review.old).map_or_else(

@@ -67,7 +67,7 @@ impl Default for MemoryStoreBuilder {
             indexes: vec![Index::pods_by_node()],
             history: 10_000,
             queue: 1_000,
-            hot: 5_000,
+            hot: 2_500,
             progress: Some(Duration::from_secs(60)),
         }
     }
@@ -93,7 +93,7 @@ impl MemoryStoreBuilder {
         self
     }
 
-    /// How many objects of a resource all keep their typed form (5 000), which takes four times the memory of their JSON.
+    /// How many objects of a resource all keep their typed form (2 500), which takes four times the memory of their JSON.
     /// With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form a few
     /// hundred writes later; with four times more, the JSON is made for it. Reading a typed form that was given up costs
     /// decoding the JSON.
@@ -190,7 +190,8 @@ impl MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn get(&self, key: &Key) -> Result<Option<Object>, StoreError> {
-        Ok(self.0.snapshot().get(key).cloned())
+        // Under the lock, as it takes no longer than to take the snapshot: one that is held costs a writer copies.
+        Ok(read(&self.0.current).get(key).cloned())
     }
 
     async fn list(&self, scope: &Scope, range: &Range) -> Result<Page, StoreError> {
@@ -217,7 +218,7 @@ impl Store for MemoryStore {
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {
-        Ok(self.0.snapshot().revision())
+        Ok(read(&self.0.current).revision())
     }
 
     async fn compact(&self, revision: Revision) -> Result<(), StoreError> {

@@ -1,8 +1,7 @@
 //! One state of everything: a persistent map per resource and one per index.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-
-use imbl::OrdMap;
 
 use super::Index;
 use super::tree::Tree;
@@ -13,7 +12,7 @@ use crate::store::{Page, Scope};
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     revision: Revision,
-    tables: OrdMap<GroupResource, Arc<Table>>,
+    tables: HashMap<GroupResource, Arc<Table>>,
     indexes: Arc<[Index]>,
 }
 
@@ -52,7 +51,7 @@ struct Entries {
 
 impl Snapshot {
     pub(super) fn empty(revision: Revision, indexes: Vec<Index>) -> Self {
-        Self { revision, tables: OrdMap::new(), indexes: indexes.into() }
+        Self { revision, tables: HashMap::new(), indexes: indexes.into() }
     }
 
     pub(super) fn revision(&self) -> Revision {
