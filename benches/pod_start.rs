@@ -70,11 +70,11 @@ async fn started(cluster: &Cluster, image: &str, count: usize) -> Result<Duratio
     let pods = cluster.client().api::<Pod>("default");
     let mut events = pods.watch(&WatchOptions::default()).await?;
     for number in 0..count {
-        pods.create(serde_json::from_value(json!({
+        let pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": format!("pod-{number}")},
             "spec": {"containers": [{"name": "main", "image": image, "command": FOREVER}]},
-        }))?)
-        .await?;
+        }))?;
+        pods.create(pod).await?;
     }
     let (mut bound, mut ready) = (None::<Instant>, std::collections::BTreeSet::new());
     while ready.len() < count {
