@@ -6,15 +6,11 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 use orchestrion::api::User;
-#[cfg(feature = "docker")]
-use orchestrion::clock::Clock;
 use orchestrion::cluster::{Cluster, Part};
-#[cfg(feature = "docker")]
-use orchestrion::runtime::{
-    RuntimeError,
-    docker::{DockerCluster, DockerConfig, Engine, SOCKET},
-};
 use tokio::signal::unix::{SignalKind, signal};
+
+#[cfg(feature = "docker")]
+mod engine;
 
 const USAGE: &str = "\
 usage: cluster [--listen ADDR:PORT] [--kubeconfig PATH] [--token TOKEN] [--nodes N] [--disable LIST] [--runtime NAME]
@@ -95,7 +91,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         builder = builder.without(part);
     }
     #[cfg(feature = "docker")]
-    let docker = if options.docker { Some(open_docker(&options.name).await?) } else { None };
+    let docker = if options.docker { Some(engine::open(&options.name).await?) } else { None };
     #[cfg(feature = "docker")]
     if let Some(docker) = &docker {
         builder = builder.docker(docker);
@@ -115,12 +111,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
         docker.remove().await?;
     }
     Ok(())
-}
-
-/// The cluster's part of the Docker engine.
-#[cfg(feature = "docker")]
-async fn open_docker(name: &str) -> Result<DockerCluster, RuntimeError> {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| SOCKET.to_owned());
-    let engine = Engine::connect(&host, Clock::system()).await?;
-    DockerCluster::open(&engine, DockerConfig::new(name)).await
 }

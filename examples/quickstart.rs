@@ -1,5 +1,5 @@
 //! The main job: a manifest becomes running pods behind a Service, is updated under load, loses a pod, and is
-//! taken back. No root, no Docker, no network.
+//! taken back. No root, no Docker, no network; or real containers, with `--runtime docker`.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -15,25 +15,48 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use orchestrion::api::{DeleteOptions, FieldSelector, LabelSelector, ListOptions, Patch, WatchOptions};
 use orchestrion::client::{Api, RolloutStatus, TypedEvent, WaitError};
-use orchestrion::cluster::Cluster;
+use orchestrion::cluster::{Builder, Cluster};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+#[cfg(feature = "docker")]
+mod engine;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How many clients send requests at a time while the update rolls out.
 const CLIENTS: usize = 8;
 
+/// The Deployment, and the image that it is updated to.
+const SIMULATED: (&str, &str) = (include_str!("../tests/fixtures/myapp.yaml"), "polarsquad/hello-world-app:v2");
+#[cfg(feature = "docker")]
+const REAL: (&str, &str) = (include_str!("quickstart/docker.yaml"), "orchestrion/hello:2");
+
 #[tokio::main]
 async fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
     let mut report = Report::default();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] | ["--runtime", "memory"] => run(&mut report, Cluster::builder(), SIMULATED).await,
+        #[cfg(feature = "docker")]
+        // The images are made by examples/images/build.
+        ["--runtime", "docker"] => {
+            let docker = engine::open("quickstart").await?;
+            let done = run(&mut report, Cluster::builder().docker(&docker), REAL).await;
+            docker.remove().await?;
+            done
+        }
+        _ => Err("usage: quickstart [--runtime memory | docker] (docker: where built with --features docker)".into()),
+    }
+}
 
-    let cluster = report.step("start a cluster of three nodes", Cluster::builder().nodes(3).start()).await?;
+async fn run(report: &mut Report, builder: Builder, (deployment, update): (&str, &str)) -> Result<()> {
+    let cluster = report.step("start a cluster of three nodes", builder.nodes(3).start()).await?;
     let deployments = cluster.client().api::<Deployment>("default");
     let pods = cluster.client().api::<Pod>("default");
 
-    cluster.apply(include_str!("../tests/fixtures/myapp.yaml")).await?;
+    cluster.apply(deployment).await?;
     cluster.apply(include_str!("../tests/fixtures/myapp-service.yaml")).await?;
     report.step("roll out deployment myapp", follow(&deployments)).await?;
 
@@ -51,7 +74,7 @@ async fn main() -> Result<()> {
 
     let load = Load::start(by_ip);
     let image = json!({ "spec": { "template": { "spec": { "containers": [
-        { "name": "hello-world", "image": "polarsquad/hello-world-app:v2" }
+        { "name": "hello-world", "image": update }
     ] } } } });
     deployments.patch("myapp", Patch::Strategic(image)).await?;
     report.step("roll out a new image under load", follow(&deployments)).await?;

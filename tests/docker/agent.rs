@@ -10,6 +10,7 @@ use orchestrion::api::WatchOptions;
 use orchestrion::client::TypedEvent;
 use orchestrion::cluster::Cluster;
 use orchestrion::node::AgentConfig;
+use orchestrion::random::Random;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -79,19 +80,23 @@ async fn an_agent_that_dies_in_the_middle_of_a_rollout_loses_and_doubles_nothing
     cluster.rolled_out("default", "web").await.expect("its rollout");
 
     let deployments = cluster.client().api::<Deployment>("default");
-    for round in 0..10 {
+    let random = Random::seeded(1);
+    for round in 0..20 {
         let changed = deployments.modify("web", |web| {
             let meta = web.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut()).expect("a template");
             meta.annotations.get_or_insert_default().insert("round".to_owned(), round.to_string());
         });
         changed.await.expect("a new version");
-        // So many changes into the rollout, each time a few more.
+        // So many changes into the rollout: the first five tell what there was.
         let mut events = cluster.client().api::<Pod>("default").watch(&WatchOptions::default()).await.expect("a watch");
-        for _ in 0..5 + 2 * round {
+        for _ in 0..5 + random.below(19) {
             events.next().await.expect("an event").expect("an event");
         }
-        for node in ["node-1", "node-2"] {
+        let nodes: &[&str] = [&["node-1"][..], &["node-2"], &["node-1", "node-2"]][random.below(3)];
+        for node in nodes {
             cluster.crash_node(node);
+        }
+        for node in nodes {
             cluster.add_node(node).await.expect("the node again");
         }
         let rolled_out = tokio::time::timeout(LIMIT, cluster.rolled_out("default", "web")).await;

@@ -2,9 +2,11 @@
 
 mod agent;
 mod containers;
+mod examples;
 #[path = "../kubectl/harness.rs"]
 #[allow(dead_code, reason = "shared with another binary, which needs all of it")]
 mod harness;
 mod kubectl;
+
 mod recovery;
 mod runtime;

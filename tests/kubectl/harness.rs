@@ -40,7 +40,7 @@ impl Ran {
 }
 
 /// The folder of the built examples, beside that of the test binaries.
-fn examples() -> PathBuf {
+pub(crate) fn examples() -> PathBuf {
     let test = env::current_exe().expect("the path of the test");
     test.ancestors().nth(2).expect("target/PROFILE/deps").join("examples")
 }
