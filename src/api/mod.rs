@@ -6,6 +6,7 @@
 mod admission;
 mod backend;
 pub mod decode;
+mod duration;
 pub mod field;
 mod key;
 mod kind;
@@ -17,6 +18,7 @@ mod quantity;
 pub mod rules;
 pub mod schema;
 pub mod selector;
+pub mod stats;
 mod status;
 mod strategy;
 mod table;
@@ -25,13 +27,14 @@ mod watch;
 
 pub use self::admission::{Admission, Operation, Review};
 pub use self::backend::{Backend, Call, Deleted, List, Target, User};
+pub use self::duration::{GoDuration, ParseDurationError};
 pub use self::field::{FieldError, FieldErrors};
 pub use self::key::{Key, Revision};
 pub use self::kind::{ALL_VERBS, Conversion, GroupKind, GroupResource, Kind, Subresource};
 pub use self::kinds::Kinds;
 pub use self::node_endpoint::{
-    ByteStream, Connect, Connection, ExecOptions, ExecSession, LogOptions, NodeDirectory, NodeEndpoint, Output, PodRef,
-    TerminalSize,
+    Answer, ByteStream, Connect, Connection, ExecOptions, ExecSession, LogOptions, NodeDirectory, NodeEndpoint, Output,
+    PodRef, TerminalSize,
 };
 pub use self::object::{ApiType, Body, Draft, Dynamic, Object, WrongKind};
 pub use self::quantity::{Format, ParseQuantityError, Quantity};

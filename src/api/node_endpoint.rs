@@ -1,4 +1,4 @@
-//! What a node agent serves to the API server: logs, exec, attach and port-forward.
+//! What a node agent serves to the API server: logs, exec, attach, port-forward, and what is used.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
+use super::stats::{Scope, Summary};
 use super::status::ApiError;
+use serde::Serialize;
 
 /// Which logs, and how much of them (`PodLogOptions`).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,6 +65,17 @@ pub enum Connect {
     Attach(ExecOptions),
     /// Reach a port of a pod.
     PortForward(u16),
+    /// Read what the agent of a node serves at a path: `/stats/summary`, `/metrics/resource`.
+    Get(String),
+}
+
+/// What a node agent answers to [`Connect::Get`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The media type.
+    pub media: String,
+    /// The text.
+    pub body: Bytes,
 }
 
 /// The size of a terminal.
@@ -108,6 +121,8 @@ pub enum Connection {
     Exec(ExecSession),
     /// A connection to a port.
     Port(Pin<Box<dyn ByteStream>>),
+    /// A text.
+    Answer(Answer),
 }
 
 impl Debug for Connection {
@@ -116,12 +131,13 @@ impl Debug for Connection {
             Self::Log(_) => "Log",
             Self::Exec(_) => "Exec",
             Self::Port(_) => "Port",
+            Self::Answer(_) => "Answer",
         })
     }
 }
 
 /// A pod, as a node agent knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct PodRef {
     /// The namespace.
     pub namespace: String,
@@ -137,11 +153,17 @@ pub struct PodRef {
 /// Dropping a connection ends what it carried.
 #[async_trait]
 pub trait NodeEndpoint: Debug + Send + Sync {
-    /// Opens a stream to a pod on this node.
+    /// Opens a stream to a pod on this node. [`Connect::Get`] is the node's own matter, whatever pod is named.
     ///
     /// # Errors
     /// Upstream's: a container that does not exist or is not running is a bad request.
     async fn connect(&self, pod: &PodRef, connect: Connect) -> Result<Connection, ApiError>;
+
+    /// What the node and its pods use.
+    ///
+    /// # Errors
+    /// Where it cannot be measured.
+    async fn stats(&self, scope: Scope) -> Result<Summary, ApiError>;
 }
 
 /// Finds the agent of a node by the node's name.

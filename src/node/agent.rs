@@ -16,6 +16,7 @@ use super::lease;
 use super::machine::Machine;
 use super::pod_worker::{Handle, Wanted};
 use super::register::register;
+use super::stats::Samples;
 use super::status::node::{node_status, same_status};
 use crate::api::{ApiError, FieldSelector, LabelSelector, NodeEndpoint};
 use crate::client::{Change, EventRecorder, EventType, Informer, Informers};
@@ -70,6 +71,7 @@ impl Agent {
         let machine = Arc::new(Machine {
             events: EventRecorder::new(client.clone()).on_host(&config.name),
             services: informers.of(),
+            samples: Samples::default(),
             node: OnceLock::new(),
             client,
             config,

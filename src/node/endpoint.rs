@@ -1,4 +1,4 @@
-//! What an agent serves to the API server: logs, exec, attach, port-forward.
+//! What an agent serves to the API server: logs, exec, attach, port-forward, and what is used.
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -9,6 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::agent::Workers;
 use super::pod_worker::state::{Instances, containers};
+use super::stats::serve;
+use super::stats::summary::summary;
+use crate::api::stats::{Scope, Summary};
 use crate::api::{ApiError, Connect, Connection, ExecOptions, ExecSession, LogOptions, NodeEndpoint, PodRef};
 use crate::runtime::{ContainerId, ContainerStatus, Runtime, RuntimeError, SandboxId};
 
@@ -29,6 +32,10 @@ struct View {
 impl Endpoint {
     pub(super) fn new(workers: &Arc<Workers>) -> Self {
         Self { workers: Arc::downgrade(workers) }
+    }
+
+    fn workers(&self) -> Result<Arc<Workers>, ApiError> {
+        self.workers.upgrade().ok_or_else(|| ApiError::internal("the node agent has stopped"))
     }
 
     /// The pod and one of its containers: the one named, or the only one.
@@ -143,10 +150,10 @@ fn failed(error: ApiError) -> ExecSession {
 #[async_trait]
 impl NodeEndpoint for Endpoint {
     async fn connect(&self, pod: &PodRef, connect: Connect) -> Result<Connection, ApiError> {
-        let workers = self.workers.upgrade();
-        let workers = workers.ok_or_else(|| ApiError::internal("the node agent has stopped"))?;
+        let workers = self.workers()?;
         let runtime = &workers.machine.runtime;
         match connect {
+            Connect::Get(path) => serve::answer(&workers, &path).await.map(Connection::Answer),
             Connect::Log(options) => {
                 let id = self.view(&workers, pod, &options.container)?.logged(options.previous)?;
                 logs(&**runtime, &id, &options).await
@@ -177,5 +184,9 @@ impl NodeEndpoint for Endpoint {
                 Ok(Connection::Port(stream))
             }
         }
+    }
+
+    async fn stats(&self, scope: Scope) -> Result<Summary, ApiError> {
+        summary(&*self.workers()?, scope).await.map_err(ApiError::internal)
     }
 }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Secret};
 
 use super::machine::Machine;
 use super::restart::Backoff;
+use crate::api::GoDuration;
 use crate::client::EventType;
 use crate::runtime::{Credential, Image, RuntimeError};
 
@@ -73,7 +74,8 @@ async fn pull(
     let begun = clock.now();
     match machine.runtime.pull_image(name, &credentials).await {
         Ok(image) => {
-            let took = go_seconds(clock.since(begun));
+            let millis = u64::try_from(clock.since(begun).as_millis()).unwrap_or(u64::MAX);
+            let took = GoDuration(Duration::from_millis(millis));
             let size = image.size;
             tell(
                 EventType::Normal,
@@ -89,18 +91,6 @@ async fn pull(
             let now = clock.now();
             locked().lengthen(name, now, now);
             Err(Missing { reason: "ErrImagePull", message: error.to_string() })
-        }
-    }
-}
-
-/// A duration as Go prints it, in milliseconds.
-fn go_seconds(duration: Duration) -> String {
-    match duration.as_millis() {
-        0 => "0s".to_owned(),
-        millis @ 1..1000 => format!("{millis}ms"),
-        millis => {
-            let text = format!("{}.{:03}", millis / 1000, millis % 1000);
-            format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
         }
     }
 }

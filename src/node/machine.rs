@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
 use super::AgentConfig;
 use super::env::Facts;
 use super::pod_worker::state::{Role, containers};
+use super::stats::Samples;
 use crate::client::{Client, EventRecorder, EventType, Informer, reference};
 use crate::clock::Clock;
 use crate::runtime::{Runtime, SandboxStatus};
@@ -19,6 +20,8 @@ pub(super) struct Machine {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) events: EventRecorder,
     pub(super) services: Informer<Service>,
+    /// What was measured last.
+    pub(super) samples: Samples,
     /// The Node as it was registered.
     pub(super) node: OnceLock<Arc<Node>>,
 }

@@ -19,6 +19,7 @@ mod probe;
 mod register;
 mod restart;
 mod sandbox;
+mod stats;
 mod status;
 mod volume;
 

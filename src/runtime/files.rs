@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::stats::DiskUsage;
+
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
@@ -25,6 +27,17 @@ impl File {
 struct Tree {
     files: BTreeMap<String, File>,
     directories: BTreeSet<String>,
+    /// The size of all files together.
+    bytes: u64,
+}
+
+impl Tree {
+    fn put(&mut self, path: String, file: File) {
+        self.bytes += file.content.len() as u64;
+        if let Some(old) = self.files.insert(path, file) {
+            self.bytes -= old.content.len() as u64;
+        }
+    }
 }
 
 /// A tree of files in memory. Clones are the same tree. Paths are relative to its root and use `/`; `.`, `..` and
@@ -52,7 +65,7 @@ impl FileTree {
 
     /// Writes a file, making the directories above it.
     pub fn write(&self, path: &str, file: File) {
-        self.tree().files.insert(normal(path), file);
+        self.tree().put(normal(path), file);
     }
 
     /// Appends to a file, made where there is none.
@@ -60,6 +73,7 @@ impl FileTree {
         let mut tree = self.tree();
         let file = tree.files.entry(normal(path)).or_insert_with(|| File::new(Bytes::new()));
         file.content = [&file.content[..], content].concat().into();
+        tree.bytes += content.len() as u64;
     }
 
     /// Makes an empty directory.
@@ -72,7 +86,13 @@ impl FileTree {
         let path = normal(path);
         let mut tree = self.tree();
         let before = tree.files.len() + tree.directories.len();
-        tree.files.retain(|name, _| !is_within(name, &path));
+        let mut gone = 0;
+        tree.files.retain(|name, file| {
+            let stays = !is_within(name, &path);
+            gone += if stays { 0 } else { file.content.len() as u64 };
+            stays
+        });
+        tree.bytes -= gone;
         tree.directories.retain(|name| !is_within(name, &path));
         tree.files.len() + tree.directories.len() < before
     }
@@ -111,7 +131,15 @@ impl FileTree {
     /// Replaces everything, at once.
     pub fn replace(&self, files: BTreeMap<String, File>) {
         let files = files.into_iter().map(|(path, file)| (normal(&path), file)).collect();
-        *self.tree() = Tree { files, directories: BTreeSet::new() };
+        let files: BTreeMap<_, File> = files;
+        let bytes = files.values().map(|file| file.content.len() as u64).sum();
+        *self.tree() = Tree { files, directories: BTreeSet::new(), bytes };
+    }
+
+    /// What it holds. Costs nothing: no file is looked at.
+    pub fn usage(&self) -> DiskUsage {
+        let tree = self.tree();
+        DiskUsage { bytes: tree.bytes, inodes: (tree.files.len() + tree.directories.len()) as u64 }
     }
 }
 
@@ -149,6 +177,18 @@ mod tests {
     fn paths_never_lead_out_of_the_tree() {
         assert_eq!(normal("/a//b/./../c"), "a/c");
         assert_eq!(normal("../../etc"), "etc");
+    }
+
+    #[test]
+    fn a_tree_knows_how_much_it_holds() {
+        let tree: FileTree = [("a".to_owned(), File::new("12345"))].into_iter().collect();
+        tree.write("a", File::new("123"));
+        tree.append("b/c", b"12");
+        tree.append("b/c", b"34");
+        tree.make_directory("d");
+        assert_eq!(tree.usage(), DiskUsage { bytes: 7, inodes: 3 });
+        tree.remove("b");
+        assert_eq!(tree.usage(), DiskUsage { bytes: 3, inodes: 2 });
     }
 
     #[test]

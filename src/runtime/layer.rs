@@ -8,8 +8,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{
-    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, ExecOutput, FileTree, Image, PodStream,
-    Result, Runtime, RuntimeEvent, RuntimeInfo, SandboxConfig, SandboxId, SandboxStatus,
+    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, ExecOutput, FileTree, Image,
+    MachineStats, PodDisk, PodStream, Result, Runtime, RuntimeEvent, RuntimeInfo, SandboxConfig, SandboxId,
+    SandboxStatus,
 };
 use crate::api::{ExecOptions, ExecSession, LogOptions};
 
@@ -101,6 +102,8 @@ layer! {
     container_status(id: &ContainerId) -> ContainerStatus;
     refresh_files(sandbox: &SandboxId, volume: &str, files: &FileTree) -> ();
     stats(id: &ContainerId) -> ContainerStats;
+    pod_disk(sandbox: &SandboxId) -> PodDisk;
+    machine() -> MachineStats;
     image(name: &str) -> Option<Image>;
     pull_image(name: &str, credentials: &[Credential]) -> Image;
     images() -> Vec<Image>;

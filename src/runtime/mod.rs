@@ -37,7 +37,7 @@ pub use files::{File, FileTree};
 pub use image::{Credential, Image};
 pub use layer::Layer;
 pub use sandbox::{Dns, PortMapping, SandboxConfig, SandboxId, SandboxStatus};
-pub use stats::ContainerStats;
+pub use stats::{ContainerStats, DiskUsage, Filesystem, MachineStats, PodDisk};
 
 /// The result of a runtime's operation.
 pub type Result<T, E = RuntimeError> = std::result::Result<T, E>;
@@ -124,8 +124,17 @@ pub trait Runtime: Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// What a container uses.
+    /// What a running container uses.
+    ///
+    /// # Errors
+    /// [`RuntimeError::State`] where it does not run.
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats>;
+
+    /// What a pod keeps on the disks of its node. May take a while: directories are walked through.
+    async fn pod_disk(&self, sandbox: &SandboxId) -> Result<PodDisk>;
+
+    /// What the machine has, and how much of it is free.
+    async fn machine(&self) -> Result<MachineStats>;
 
     /// The image of that name, where it is present.
     async fn image(&self, name: &str) -> Result<Option<Image>>;

@@ -18,6 +18,7 @@ mod pipeline;
 mod review;
 mod selection;
 mod subresource;
+mod usage;
 mod verbs;
 
 #[cfg(test)]
@@ -182,7 +183,7 @@ impl Backend for Server {
     }
 
     async fn connect(&self, call: &Call, target: &Target, connect: Connect) -> Result<Connection, ApiError> {
-        let verb = if matches!(connect, Connect::Log(_)) { "get" } else { "create" };
+        let verb = if matches!(connect, Connect::Log(_) | Connect::Get(_)) { "get" } else { "create" };
         let name = subresource::name_of(&connect);
         self.0.enter(call, verb, &target.clone().sub(name)).await?;
         self.0.connect(call, target, connect).await

@@ -381,10 +381,21 @@ async fn what_a_container_uses_is_measured() {
     let busy = ContainerConfig { resources, ..script("while true; do true; done") };
     let busy = start(&node, &sandbox, &busy).await;
     let idle = start(&node, &sandbox, &script("sleep 3600")).await;
-    let (busy, idle) = tokio::join!(node.stats(&busy), node.stats(&idle));
-    let (busy, idle) = (busy.expect("its use"), idle.expect("its use"));
-    assert!((100_000_000..700_000_000).contains(&busy.cpu_nano_cores), "{busy:?}: half a core is its limit");
-    assert!(idle.cpu_nano_cores < 50_000_000, "{idle:?}");
-    assert!(busy.memory_bytes > 0 && busy.cpu_nanos > idle.cpu_nanos);
+    let rate = async |id| {
+        let first = node.stats(id).await.expect("its use");
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await; // real programs use real time
+        let second = node.stats(id).await.expect("its use");
+        let passed = u64::try_from(second.at.duration_since(first.at).as_millis()).expect("time goes on");
+        ((second.cpu_nanos - first.cpu_nanos) / passed / 1000, second) // thousandths of a core
+    };
+    let ((busy, stats), (idle, _)) = tokio::join!(rate(&busy), rate(&idle));
+    assert!((100..700).contains(&busy), "{busy}m: half a core is its limit");
+    assert!(idle < 50, "{idle}m");
+    assert!(stats.memory_bytes > 0 && stats.memory_total_bytes >= stats.memory_bytes, "{stats:?}");
+    assert_eq!(stats.processes, 1);
+    let machine = node.machine().await.expect("its machine");
+    assert!(machine.memory_used < machine.memory_capacity && machine.memory_used > 0, "{machine:?}");
+    assert!(machine.node_disk.available < machine.node_disk.capacity && machine.cpu_nanos > 0, "{machine:?}");
+    assert!(machine.processes > 0 && machine.processes < machine.processes_max, "{machine:?}");
     bench.remove().await;
 }

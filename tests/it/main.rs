@@ -7,6 +7,7 @@ mod compatibility;
 mod determinism;
 mod kube_rs;
 mod lifecycle;
+mod metrics;
 mod remote;
 mod services;
 mod tokens;

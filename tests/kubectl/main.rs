@@ -10,3 +10,4 @@ mod objects;
 mod pods;
 mod rollout;
 mod seed;
+mod top;

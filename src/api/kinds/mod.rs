@@ -14,6 +14,7 @@ pub mod core;
 pub mod discovery;
 pub mod events;
 pub mod flowcontrol;
+pub mod metrics;
 pub mod networking;
 pub mod node;
 pub mod policy;
@@ -105,6 +106,8 @@ const TABLE: &[fn() -> Kind] = &[
     resource::resource_claim::kind,
     resource::resource_claim_template::kind,
     resource::resource_slice::kind,
+    metrics::node_metrics::kind,
+    metrics::pod_metrics::kind,
 ];
 
 static BUILTIN: LazyLock<Arc<Rows>> = LazyLock::new(|| Arc::new(Rows::new(TABLE.iter().map(|row| Arc::new(row())))));

@@ -77,6 +77,11 @@ impl Quantity {
         Self::of(value as i128 * (NANO / 1000), Format::DecimalSi)
     }
 
+    /// That many billionths.
+    pub const fn from_nano(value: i64) -> Self {
+        Self::of(value as i128, Format::DecimalSi)
+    }
+
     /// How it is written.
     pub const fn format(self) -> Format {
         self.format

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::Method;
+use ::http::header::CONTENT_TYPE;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{SinkExt, StreamExt, TryStreamExt};
 use http_body_util::BodyDataStream;
@@ -14,12 +15,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::answer;
 use super::backend::RemoteBackend;
 use super::http::unreachable;
 use super::upgrade::WebSocket;
 use super::wire::Location;
 use crate::api::{
-    ApiError, Call, Connect, Connection, ExecOptions, ExecSession, LogOptions, Output, Reason, Target, TerminalSize,
+    Answer, ApiError, Call, Connect, Connection, ExecOptions, ExecSession, LogOptions, Output, Reason, Target,
+    TerminalSize,
 };
 
 const STDIN: u8 = 0;
@@ -60,6 +63,13 @@ impl RemoteBackend {
             }
             Connect::Exec(options) => self.run(call, target.clone().sub("exec"), &options).await,
             Connect::Attach(options) => self.run(call, target.clone().sub("attach"), &options).await,
+            Connect::Get(path) => {
+                let location = Location::of(&target.clone().sub("proxy")).below(&path);
+                let response = self.send(call, Method::GET, &location, None).await?;
+                let media = response.headers().get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
+                let media = media.unwrap_or_default().to_owned();
+                Ok(Connection::Answer(Answer { media, body: answer::body(response).await? }))
+            }
             Connect::PortForward(port) => {
                 let mut location = Location::of(&target.clone().sub("portforward"));
                 location.add("ports", &port.to_string());

@@ -11,8 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::RemoteBackend;
+use crate::api::stats::{Scope, Summary};
 use crate::api::{
-    ApiError, Backend, Call, Connect, Connection, Consistency, Deleted, Draft, ExecOptions, ExecSession, Kind,
+    Answer, ApiError, Backend, Call, Connect, Connection, Consistency, Deleted, Draft, ExecOptions, ExecSession, Kind,
     ListOptions, LogOptions, NodeDirectory, NodeEndpoint, Output, Patch, PodRef, Target, TerminalSize, User,
     WatchEvent, WatchOptions,
 };
@@ -42,6 +43,7 @@ impl NodeEndpoint for Echo {
                 Connection::Log(stream::iter(lines.map(|line| Ok(Bytes::from(line)))).boxed())
             }
             Connect::Exec(options) | Connect::Attach(options) => Connection::Exec(program(options)),
+            Connect::Get(path) => Connection::Answer(Answer { media: "text/plain".into(), body: path.into() }),
             Connect::PortForward(_) => {
                 let (near, far) = tokio::io::duplex(1024);
                 tokio::spawn(async move {
@@ -51,6 +53,10 @@ impl NodeEndpoint for Echo {
                 Connection::Port(Box::pin(near))
             }
         })
+    }
+
+    async fn stats(&self, _: Scope) -> Result<Summary, ApiError> {
+        Err(ApiError::internal("nothing is measured here"))
     }
 }
 

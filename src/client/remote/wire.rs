@@ -45,6 +45,13 @@ impl Location {
         Self(path, false)
     }
 
+    /// The same, further down that path, which may have parameters.
+    pub(super) fn below(mut self, path: &str) -> Self {
+        self.0.push_str(path);
+        self.1 |= path.contains('?');
+        self
+    }
+
     /// Adds a parameter.
     pub(super) fn add(&mut self, name: &str, value: &str) -> &mut Self {
         self.0.push(if std::mem::replace(&mut self.1, true) { '&' } else { '?' });

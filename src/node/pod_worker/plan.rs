@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::state::{Condemned, Ending, Instances, PodState, Role, Waiting, containers, restarts};
+use crate::api::GoDuration;
 use crate::node::restart::Backoff;
 
 /// One step.
@@ -144,7 +145,7 @@ fn next_start(
     plan.wake_at(until);
     let message = format!(
         "back-off {} restarting failed container={} pod={}",
-        go_duration(pause),
+        GoDuration(pause),
         container.name,
         full_name(&state.pod)
     );
@@ -186,12 +187,4 @@ pub(super) fn full_name(pod: &Pod) -> String {
     let meta = &pod.metadata;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid))
-}
-
-/// `10s`, `1m20s`, `5m0s`: how Go prints whole seconds.
-fn go_duration(duration: Duration) -> String {
-    match (duration.as_secs() / 60, duration.as_secs() % 60) {
-        (0, seconds) => format!("{seconds}s"),
-        (minutes, seconds) => format!("{minutes}m{seconds}s"),
-    }
 }

@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod probes;
+mod stats;
 mod streams;
 mod volumes;
 

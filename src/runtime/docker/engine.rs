@@ -1,6 +1,7 @@
 //! The connection to a Docker engine.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -34,12 +35,17 @@ struct Inner {
     info: RuntimeInfo,
     /// Processors, and bytes of memory.
     machine: (u32, u64),
+    /// Where it keeps images and containers.
+    root: PathBuf,
     clock: Clock,
     events: broadcast::Sender<Arc<Tagged>>,
     /// Whether the engine may not spare anything when memory runs out.
     unprivileged: AtomicBool,
     _reader: AbortOnDropHandle<()>,
 }
+
+/// Where an engine keeps images and containers that says nothing else.
+const ROOT: &str = "/var/lib/docker";
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,6 +73,7 @@ impl Engine {
         Ok(Self(Arc::new(Inner {
             docker,
             machine: (cpus, memory),
+            root: info.docker_root_dir.map_or_else(|| PathBuf::from(ROOT), PathBuf::from),
             clock,
             info: RuntimeInfo {
                 name: "docker".to_owned(),
@@ -82,6 +89,11 @@ impl Engine {
 
     pub(super) fn machine(&self) -> (u32, u64) {
         self.0.machine
+    }
+
+    /// Where it keeps images and containers.
+    pub(super) fn root(&self) -> &Path {
+        &self.0.root
     }
 
     /// The time.

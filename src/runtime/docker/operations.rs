@@ -11,8 +11,9 @@ use super::sandbox::AT_ONCE;
 use super::{DockerRuntime, blocking, volume};
 use crate::api::{ExecOptions, ExecSession, LogOptions};
 use crate::runtime::{
-    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, EventKind, FileTree, Image, Medium,
-    PodStream, Result, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo, SandboxConfig, SandboxId, SandboxStatus,
+    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, EventKind, FileTree, Image,
+    MachineStats, Medium, PodDisk, PodStream, Result, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo, SandboxConfig,
+    SandboxId, SandboxStatus,
 };
 
 /// `None` where what was asked for has gone away meanwhile.
@@ -116,6 +117,14 @@ impl Runtime for DockerRuntime {
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats> {
         self.measure(id).await
+    }
+
+    async fn pod_disk(&self, sandbox: &SandboxId) -> Result<PodDisk> {
+        self.measure_disk(sandbox).await
+    }
+
+    async fn machine(&self) -> Result<MachineStats> {
+        self.measure_machine().await
     }
 
     async fn image(&self, name: &str) -> Result<Option<Image>> {

@@ -14,14 +14,15 @@ use tokio::task::JoinSet;
 use super::context::{ContainerContext, Place, Process};
 use super::events::Events;
 use super::log::Log;
+use super::machine::{Load, Meter};
 use super::script::SimulatedImage;
 use super::shell::{Shell, Sink, knows};
 use super::view::Files;
 use crate::api::{ApiError, Reason};
 use crate::api::{ExecOptions, ExecSession};
 use crate::runtime::{
-    ContainerConfig, ContainerId, ContainerState, ContainerStatus, EventKind, Exit, FileTree, Image, Result,
-    RuntimeError, RuntimeEvent, SandboxId,
+    ContainerConfig, ContainerId, ContainerState, ContainerStatus, DiskUsage, EventKind, Exit, FileTree, Image, Medium,
+    MountSource, Result, RuntimeError, RuntimeEvent, SandboxId,
 };
 
 /// The kubelet reads so much of a termination message file, and so much of a log in its place.
@@ -43,6 +44,10 @@ pub(super) struct Container {
     state: watch::Sender<ContainerState>,
     pub(super) log: Log,
     files: Files,
+    /// What its own layer held at first.
+    given: DiskUsage,
+    /// What it uses: nothing before its start and after its end.
+    pub(super) meter: Meter,
     signal: watch::Sender<Option<&'static str>>,
     stdin: Mutex<Option<mpsc::Sender<Bytes>>>,
     /// The main program and what is run beside it: gone with the container.
@@ -66,11 +71,14 @@ impl Container {
         for (path, file) in etc(&place) {
             own.write(path, crate::runtime::File::new(file));
         }
+        let given = own.usage();
         let digest = present.names.iter().find(|name| name.contains('@')).unwrap_or(&present.id).clone();
         Self {
             id,
             sandbox,
             files: Files::new(own, host, &config),
+            given,
+            meter: Meter::new(place.clock.now(), Load::NONE),
             log: Log::new(place.clock),
             created_at: place.clock.now(),
             place,
@@ -115,6 +123,7 @@ impl Container {
             config: Arc::clone(&self.config),
             files: self.files.clone(),
             log: self.log.clone(),
+            meter: self.meter.clone(),
             signal: self.signal.subscribe(),
             stdin: Mutex::new(stdin),
         })
@@ -141,6 +150,7 @@ impl Container {
         if !begun {
             return Err(RuntimeError::State(format!("container {:?} has been started before", self.id.as_str())));
         }
+        self.meter.change(started_at, |load| *load = self.image.load);
         let (stdin, typed) = self.config.stdin.then(|| mpsc::channel(SESSION)).unzip();
         *self.stdin.lock().unwrap_or_else(PoisonError::into_inner) = stdin;
         let (program, context) = (Arc::clone(&self.image.program), self.context(typed));
@@ -177,6 +187,7 @@ impl Container {
             true
         });
         if ended {
+            self.meter.change(finished_at, |load| *load = Load::NONE);
             self.log.close();
             self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take();
             self.emit(EventKind::Exited(self.id.clone()));
@@ -241,6 +252,7 @@ impl Container {
             config: Arc::new(config),
             files: self.files.clone(),
             log: self.log.clone(),
+            meter: self.meter.clone(),
             signal: self.signal.subscribe(),
             stdin: Mutex::default(),
         });
@@ -313,6 +325,29 @@ impl Container {
         };
         self.place.sessions.lock().unwrap_or_else(PoisonError::into_inner).spawn(session);
         Ok(ExecSession { stdin, output, resize, exit })
+    }
+
+    /// What it uses, and the CPU time that it has used so far.
+    pub(super) fn used(&self, now: Timestamp) -> (Load, u64) {
+        self.meter.read(now)
+    }
+
+    /// What it has written over its image, and its log.
+    pub(super) fn disk(&self) -> (DiskUsage, DiskUsage) {
+        let own = self.files.own();
+        let written = DiskUsage {
+            bytes: own.bytes.saturating_sub(self.given.bytes),
+            inodes: own.inodes.saturating_sub(self.given.inodes),
+        };
+        (written, DiskUsage { bytes: self.log.size(), inodes: 1 })
+    }
+
+    /// The directories that it mounts and that began empty, by the names of their volumes.
+    pub(super) fn directories(&self) -> impl Iterator<Item = (&str, &FileTree, Medium)> {
+        self.config.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Directory(tree, medium) => Some((mount.volume.as_str(), tree, *medium)),
+            _ => None,
+        })
     }
 
     /// When it was started, where it runs.

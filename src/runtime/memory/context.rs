@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::log::Log;
+use super::machine::{Load, Meter};
 use super::network::{Listener, Network};
 use super::view::Files;
 use crate::api::Output;
@@ -56,6 +57,7 @@ pub(super) struct Process {
     pub(super) config: Arc<ContainerConfig>,
     pub(super) files: Files,
     pub(super) log: Log,
+    pub(super) meter: Meter,
     pub(super) signal: watch::Receiver<Option<&'static str>>,
     pub(super) stdin: Mutex<Option<mpsc::Receiver<Bytes>>>,
 }
@@ -173,6 +175,11 @@ impl ContainerContext {
     /// The pod's address.
     pub fn ip(&self) -> IpAddr {
         self.0.place.ip
+    }
+
+    /// Changes what the container is said to use from now on: its image's [`Load`] at first.
+    pub fn change_load(&self, change: impl FnOnce(&mut Load)) {
+        self.0.meter.change(self.clock().now(), change);
     }
 
     /// Listens on a TCP port of the pod.

@@ -82,6 +82,11 @@ impl Log {
         self.0.changed.send_replace(());
     }
 
+    /// The size of what is kept, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.pieces().bytes as u64
+    }
+
     /// Where the next piece will be.
     pub(super) fn end(&self) -> usize {
         let pieces = self.pieces();

@@ -5,6 +5,7 @@ mod context;
 mod events;
 mod health;
 mod log;
+mod machine;
 mod network;
 mod operations;
 mod script;
@@ -24,6 +25,7 @@ use crate::random::Random;
 
 pub use super::address::PodRange;
 pub use context::{ContainerContext, Program};
+pub use machine::{Load, SimulatedMachine};
 pub use network::{Listener, Network, SimulatedNetwork};
 pub use script::{Registry, Script, SimulatedImage};
 pub use view::Files;
@@ -79,6 +81,7 @@ struct Inner {
     tables: Mutex<Tables>,
     /// The files of the simulated node, for `hostPath`.
     host: FileTree,
+    machine: machine::Machine,
     events: Events,
 }
 
@@ -111,7 +114,13 @@ impl fmt::Debug for MemoryRuntime {
 impl MemoryRuntime {
     /// A runtime without pods.
     pub fn new(config: MemoryConfig) -> Self {
-        Self(Arc::new(Inner { config, tables: Mutex::default(), host: FileTree::default(), events: Events::default() }))
+        Self(Arc::new(Inner {
+            machine: machine::Machine::new(&config.clock),
+            config,
+            tables: Mutex::default(),
+            host: FileTree::default(),
+            events: Events::default(),
+        }))
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -144,17 +153,20 @@ impl MemoryRuntime {
     /// Ends a pod's running container from outside, as a crash would: with that exit code and reason (`Error`,
     /// `OOMKilled`, …). Whether there was one.
     pub fn crash(&self, pod_uid: &str, container: &str, code: i32, reason: &str) -> bool {
-        let found = {
-            let tables = self.tables();
-            tables.containers.values().find_map(|candidate| {
-                let sandbox = tables.sandboxes.get(&candidate.sandbox)?;
-                let wanted = sandbox.config.uid == pod_uid
-                    && candidate.started_at().is_some()
-                    && candidate.status().name == container;
-                wanted.then(|| Arc::clone(candidate))
-            })
-        };
+        let found = self.running(pod_uid, container);
         found.inspect(|container| container.finish(code, reason, String::new())).is_some()
+    }
+
+    /// A pod's running container of that name.
+    fn running(&self, pod_uid: &str, container: &str) -> Option<Arc<container::Container>> {
+        let tables = self.tables();
+        tables.containers.values().find_map(|candidate| {
+            let sandbox = tables.sandboxes.get(&candidate.sandbox)?;
+            let wanted = sandbox.config.uid == pod_uid
+                && candidate.started_at().is_some()
+                && candidate.status().name == container;
+            wanted.then(|| Arc::clone(candidate))
+        })
     }
 }
 

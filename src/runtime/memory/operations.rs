@@ -1,5 +1,6 @@
 //! [`Runtime`] for [`MemoryRuntime`].
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use crate::api::{ExecOptions, ExecSession, LogOptions};
 use crate::random::Random;
 use crate::runtime::image::qualified;
 use crate::runtime::{
-    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, EventKind, Image, PodStream, Result,
-    Runtime, RuntimeError, RuntimeEvent, RuntimeInfo, SandboxConfig, SandboxId, SandboxStatus,
+    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, DiskUsage, EventKind, Image,
+    MachineStats, Medium, PodDisk, PodStream, Result, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo, SandboxConfig,
+    SandboxId, SandboxStatus,
 };
 
 /// 64 hexadecimal digits, as runtimes name containers.
@@ -35,6 +37,18 @@ fn not_found(what: &'static str, id: &str) -> RuntimeError {
 }
 
 impl Tables {
+    /// The directories of a pod that began empty, by the names of their volumes.
+    fn volumes<'a>(&'a self, sandbox: &'a Sandbox) -> BTreeMap<&'a str, (Medium, DiskUsage)> {
+        let containers = sandbox.containers.iter().filter_map(|id| self.containers.get(id));
+        let directories = containers.flat_map(|container| container.directories());
+        directories.map(|(volume, tree, medium)| (volume, (medium, tree.usage()))).collect()
+    }
+
+    /// What of it lies on the disk.
+    pub(super) fn directories<'a>(&'a self, sandbox: &'a Sandbox) -> impl Iterator<Item = DiskUsage> + 'a {
+        self.volumes(sandbox).into_values().filter(|(medium, _)| *medium == Medium::Disk).map(|(_, usage)| usage)
+    }
+
     fn number(&mut self) -> u64 {
         self.made += 1;
         self.made
@@ -143,7 +157,10 @@ impl Runtime for MemoryRuntime {
         self.stop_sandbox(id).await?;
         let mut tables = self.tables();
         if let Some(sandbox) = tables.sandboxes.remove(id) {
-            tables.containers.retain(|_, container| container.sandbox != sandbox.status.id);
+            let now = self.0.config.clock.now();
+            for id in &sandbox.containers {
+                tables.containers.remove(id).inspect(|container| self.0.machine.outlive(container, now));
+            }
         }
         Ok(())
     }
@@ -217,6 +234,7 @@ impl Runtime for MemoryRuntime {
             }
             drop(tables);
             container.finish(137, "Error", String::new());
+            self.0.machine.outlive(&container, self.0.config.clock.now());
         }
         Ok(())
     }
@@ -227,15 +245,34 @@ impl Runtime for MemoryRuntime {
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats> {
         let container = self.container(id)?;
-        let (clock, millis) = (&self.0.config.clock, container.image.cpu_millis);
-        let ran = container.started_at().map(|since| clock.since(since)).unwrap_or_default();
-        let running = container.started_at().is_some();
+        if container.started_at().is_none() {
+            return Err(RuntimeError::State(format!("container {:?} is not running", id.as_str())));
+        }
+        let at = self.0.config.clock.now();
+        let (load, cpu_nanos) = container.used(at);
         Ok(ContainerStats {
-            at: clock.now(),
-            cpu_nanos: u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX) / 1000 * millis,
-            cpu_nano_cores: if running { millis * 1_000_000 } else { 0 },
-            memory_bytes: if running { container.image.memory_bytes } else { 0 },
+            at,
+            cpu_nanos,
+            memory_bytes: load.memory_bytes,
+            memory_total_bytes: load.memory_bytes,
+            processes: load.processes,
         })
+    }
+
+    async fn pod_disk(&self, sandbox: &SandboxId) -> Result<PodDisk> {
+        let tables = self.tables();
+        let found = tables.sandboxes.get(sandbox).ok_or_else(|| not_found("sandbox", sandbox.as_str()))?;
+        let containers = found.containers.iter().filter_map(|id| tables.containers.get(id));
+        let containers = containers.map(|container| {
+            let (written, log) = container.disk();
+            (container.id.clone(), written, log)
+        });
+        let volumes = tables.volumes(found).into_iter().map(|(name, (_, usage))| (name.to_owned(), usage)).collect();
+        Ok(PodDisk { containers: containers.collect(), volumes })
+    }
+
+    async fn machine(&self) -> Result<MachineStats> {
+        Ok(self.measure_machine())
     }
 
     async fn image(&self, name: &str) -> Result<Option<Image>> {

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 
 use super::context::{ContainerContext, Program};
 use super::health::Health;
+use super::machine::Load;
 use super::serve::{DefaultProgram, Server};
 use crate::runtime::image::qualified;
 use crate::runtime::{File, FileTree};
@@ -34,8 +35,7 @@ pub struct SimulatedImage {
     pub(super) size: u64,
     pub(super) user: String,
     pub(super) files: BTreeMap<String, File>,
-    pub(super) cpu_millis: u64,
-    pub(super) memory_bytes: u64,
+    pub(super) load: Load,
 }
 
 impl fmt::Debug for SimulatedImage {
@@ -61,8 +61,7 @@ impl SimulatedImage {
             size: 64 << 20,
             user: String::new(),
             files: BTreeMap::new(),
-            cpu_millis: 1,
-            memory_bytes: 8 << 20,
+            load: Load::default(),
         }
     }
 
@@ -126,10 +125,12 @@ impl SimulatedImage {
         self
     }
 
-    /// What a container uses: thousandths of a core, and bytes.
+    /// What a container uses: thousandths of a core, and bytes. A container may change it later
+    /// ([`ContainerContext::change_load`], [`Script::using`]), and the test over it
+    /// ([`MemoryRuntime::change_load`](super::MemoryRuntime::change_load)).
     #[must_use]
     pub fn with_usage(mut self, cpu_millis: u64, memory_bytes: u64) -> Self {
-        (self.cpu_millis, self.memory_bytes) = (cpu_millis, memory_bytes);
+        (self.load.cpu_millis, self.load.memory_bytes) = (cpu_millis, memory_bytes);
         self
     }
 
@@ -149,6 +150,7 @@ enum Step {
     Write(String, String),
     Remove(String),
     Health(bool),
+    Use(u64, u64),
     Exit(i32),
 }
 
@@ -224,6 +226,12 @@ impl Script {
         self.then(Step::Health(false))
     }
 
+    /// From here on, it uses so many thousandths of a core and so many bytes of memory.
+    #[must_use]
+    pub fn using(self, cpu_millis: u64, memory_bytes: u64) -> Self {
+        self.then(Step::Use(cpu_millis, memory_bytes))
+    }
+
     /// Ends with that code.
     #[must_use]
     pub fn exit(self, code: i32) -> Self {
@@ -260,6 +268,9 @@ impl Script {
                     Step::Write(path, content) => drop(context.files().write(path, content.clone())),
                     Step::Remove(path) => drop(context.files().remove(path)),
                     Step::Health(good) => health.set(*good),
+                    Step::Use(cpu_millis, memory_bytes) => context.change_load(|load| {
+                        (load.cpu_millis, load.memory_bytes) = (*cpu_millis, *memory_bytes);
+                    }),
                     Step::Exit(code) => return *code,
                 }
             }

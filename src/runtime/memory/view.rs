@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::runtime::files::{is_within, normal};
-use crate::runtime::{ContainerConfig, File, FileTree, MountSource};
+use crate::runtime::{ContainerConfig, DiskUsage, File, FileTree, MountSource};
 
 #[derive(Clone, Debug)]
 struct Layer {
@@ -48,6 +48,11 @@ impl Files {
         }));
         layers.sort_by_key(|layer| layer.path.len()); // stable: of two mounts at one path the later hides the earlier
         Self { layers }
+    }
+
+    /// What the container's own layer holds.
+    pub(super) fn own(&self) -> DiskUsage {
+        self.layers[0].tree.usage()
     }
 
     fn layer(&self, path: &str) -> &Layer {

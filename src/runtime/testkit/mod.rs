@@ -23,6 +23,7 @@ mod event;
 mod files;
 mod image;
 mod lifecycle;
+mod stats;
 mod stream;
 
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub use lifecycle::{
     a_stopped_container_has_ended, a_stopped_sandbox_ends_its_containers, removing_a_sandbox_removes_its_containers,
     sandboxes_have_addresses_of_their_own, what_is_gone_is_told,
 };
+pub use stats::{what_a_container_uses_is_told, what_a_pod_has_written_is_told, what_the_machine_has_is_told};
 pub use stream::{
     a_missing_program_is_told, a_port_that_nobody_listens_on_is_told, a_program_reads_what_is_typed,
     a_program_runs_beside_the_main_one, an_attached_session_is_the_main_program_s, logs_are_kept,
@@ -68,6 +70,9 @@ pub async fn all(runtime: impl Fn() -> Box<dyn Runtime>, image: &str) {
     an_attached_session_is_the_main_program_s(&*runtime(), image).await;
     a_missing_program_is_told(&*runtime(), image).await;
     a_port_that_nobody_listens_on_is_told(&*runtime()).await;
+    what_a_container_uses_is_told(&*runtime(), image).await;
+    what_a_pod_has_written_is_told(&*runtime(), image).await;
+    what_the_machine_has_is_told(&*runtime()).await;
     events_tell_of_beginning_and_end(&*runtime(), image).await;
     every_reader_gets_every_event(&*runtime(), image).await;
 }

@@ -14,7 +14,7 @@ use super::body::{self, Body, JSON};
 use super::negotiate::{Accepted, Form, Media};
 use super::query::{Query, refused};
 use crate::api::field::Path;
-use crate::api::{ApiError, Cell, Column, FieldErrors, Kind, List, Object};
+use crate::api::{ApiError, Cell, Column, FieldErrors, Kind, List, Object, Revision};
 
 /// How much of a list is written at a time.
 const PIECE: usize = 64 * 1024;
@@ -131,7 +131,11 @@ impl Printer {
 
     /// An answer of a list. Whole objects are written piece by piece from the JSON that they share.
     pub(crate) fn list(&self, kind: &Kind, list: List) -> Result<Response<Body>, ApiError> {
-        let mut metadata = json!({ "resourceVersion": list.revision.to_string() });
+        let mut metadata = json!({});
+        // What is not stored has no version.
+        if list.revision != Revision::ZERO {
+            metadata["resourceVersion"] = json!(list.revision.to_string());
+        }
         if let Some(token) = &list.continue_token {
             metadata["continue"] = json!(token);
         }

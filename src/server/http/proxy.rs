@@ -1,12 +1,12 @@
-//! `proxy`: HTTP to a pod or a service, through the API server.
+//! `proxy`: HTTP to a pod, a service or the agent of a node, through the API server.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
+use k8s_openapi::api::core::v1::{Node, Pod, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::net::TcpStream;
@@ -15,7 +15,7 @@ use super::body::{self, Body, no_such_resource};
 use super::route::ResourcePath;
 use super::upgrade::Sessions;
 use crate::api::{
-    ApiError, Backend, ByteStream, Call, Connect, Connection, GetOptions, Kind, ListOptions, Reason, Target,
+    Answer, ApiError, Backend, ByteStream, Call, Connect, Connection, GetOptions, Kind, ListOptions, Reason, Target,
 };
 use crate::random::Random;
 
@@ -32,7 +32,10 @@ const NOT_FORWARDED: &[HeaderName] = &[
     header::UPGRADE,
 ];
 
-/// A request that goes on to a pod or a service.
+/// The port that kubelets serve on.
+const KUBELET_PORT: &str = "10250";
+
+/// A request that goes on to a pod, a service or the agent of a node.
 #[derive(Debug)]
 pub(crate) struct Proxying<'a> {
     pub(crate) backend: &'a Arc<dyn Backend>,
@@ -63,6 +66,9 @@ fn parse(text: &str) -> Result<(&str, &str), ApiError> {
 impl Proxying<'_> {
     /// Sends the request on and answers with what comes back.
     pub(crate) async fn run(self, parts: &Parts, request_body: Body) -> Result<Response<Body>, ApiError> {
+        if (self.path.group.as_str(), self.path.resource.as_str()) == ("", "nodes") {
+            return self.node(parts).await;
+        }
         let place = match (self.path.group.as_str(), self.path.resource.as_str()) {
             ("", "pods") => self.pod().await?,
             ("", "services") => self.service().await?,
@@ -103,6 +109,23 @@ impl Proxying<'_> {
             }
         }
         Ok(answer)
+    }
+
+    /// What the agent of a node answers.
+    async fn node(&self, parts: &Parts) -> Result<Response<Body>, ApiError> {
+        let (name, port) = parse(&self.path.name)?;
+        if !["", KUBELET_PORT].contains(&port) {
+            return Err(ApiError::bad_request(format!("the agent of node {name:?} does not serve on port {port:?}")));
+        }
+        if parts.method != Method::GET {
+            return Ok(super::verbs::method_not_allowed());
+        }
+        let node = Target::one(Kind::of::<Node>(), "", name);
+        let path = self.uri(&parts.uri)?.to_string();
+        match self.backend.connect(self.call, &node, Connect::Get(path)).await? {
+            Connection::Answer(Answer { media, body }) => Ok(body::answer(StatusCode::OK, &media, body::whole(body))),
+            other => Err(ApiError::internal(format!("asked for a text, got {other:?}"))),
+        }
     }
 
     /// The URI that the proxied server sees.

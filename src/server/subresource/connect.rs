@@ -1,8 +1,10 @@
-//! Streams to pods: `log`, `exec`, `attach`, `portforward`.
+//! Streams to pods: `log`, `exec`, `attach`, `portforward`; and what agents of nodes serve: `proxy`.
 
-use k8s_openapi::api::core::v1::Pod;
+use std::sync::Arc;
 
-use crate::api::{ApiError, Call, Connect, Connection, Object, Operation, PodRef, Target};
+use k8s_openapi::api::core::v1::{Node, Pod};
+
+use crate::api::{ApiError, Call, Connect, Connection, NodeEndpoint, Object, Operation, PodRef, Target};
 use crate::server::pipeline::Inner;
 
 /// The subresource that a stream is opened on.
@@ -12,6 +14,7 @@ pub(in crate::server) fn name_of(connect: &Connect) -> &'static str {
         Connect::Exec(_) => "exec",
         Connect::Attach(_) => "attach",
         Connect::PortForward(_) => "portforward",
+        Connect::Get(_) => "proxy",
     }
 }
 
@@ -24,6 +27,11 @@ impl Inner {
     ) -> Result<Connection, ApiError> {
         let target = target.clone().sub(name_of(&connect));
         let object = self.read(&target).await?;
+        if matches!(connect, Connect::Get(_)) {
+            // Of a node: of pods, only ports can be reached.
+            object.as_typed::<Node>().ok_or_else(crate::server::error::no_such_resource)?;
+            return self.agent(object.name())?.connect(&pod_ref(&object), connect).await;
+        }
         let pod = object.as_typed::<Pod>().ok_or_else(crate::server::error::no_such_resource)?;
         let pipeline = self.pipeline(call, &target, false);
         // Reading logs is a get: nothing to admit.
@@ -38,7 +46,7 @@ impl Inner {
             Connect::Exec(options) | Connect::Attach(options) => {
                 options.container = container(pod, &options.container)?;
             }
-            Connect::PortForward(_) => {}
+            Connect::PortForward(_) | Connect::Get(_) => {}
         }
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).filter(|node| !node.is_empty());
         let Some(node) = node else {
@@ -48,10 +56,14 @@ impl Inner {
                 _ => Err(ApiError::bad_request(format!("pod {} does not have a host assigned", object.name()))),
             };
         };
-        let endpoint = self.nodes.as_ref().and_then(|nodes| nodes.endpoint(node)).ok_or_else(|| {
+        self.agent(node)?.connect(&pod_ref(&object), connect).await
+    }
+
+    /// The agent of a node.
+    pub(in crate::server) fn agent(&self, node: &str) -> Result<Arc<dyn NodeEndpoint>, ApiError> {
+        self.nodes.as_ref().and_then(|nodes| nodes.endpoint(node)).ok_or_else(|| {
             ApiError::internal(format!("error dialing backend: no agent of node \"{node}\" can be reached"))
-        })?;
-        endpoint.connect(&pod_ref(&object), connect).await
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use k8s_openapi::api::policy::v1::{Eviction, PodDisruptionBudget};
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, pod, said, says, value};
+use crate::api::stats::{Scope, Summary};
 use crate::api::{
     ApiError, Backend, Call, Connect, Connection, DeleteOptions, ExecOptions, Kind, LogOptions, NodeDirectory,
     NodeEndpoint, PodRef, Target, User, WriteOptions,
@@ -216,7 +217,12 @@ impl NodeEndpoint for Echo {
             Connect::Exec(options) => format!("{:?} in {}/{}", options.command, pod.name, options.container),
             Connect::Attach(options) => format!("attach to {}/{}", pod.name, options.container),
             Connect::PortForward(port) => format!("{}:{port}", pod.name),
+            Connect::Get(path) => format!("{path} of {}", pod.name),
         }))
+    }
+
+    async fn stats(&self, _: Scope) -> Result<Summary, ApiError> {
+        Err(ApiError::internal("nothing is measured here"))
     }
 }
 

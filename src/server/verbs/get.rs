@@ -4,6 +4,7 @@ use crate::api::{ApiError, Consistency, GetOptions, Object, Target};
 use crate::server::convert::from_stored;
 use crate::server::pipeline::Inner;
 use crate::server::subresource::scale;
+use crate::server::usage;
 use crate::store::StoreError;
 
 impl Inner {
@@ -13,6 +14,9 @@ impl Inner {
             if asked > current {
                 return Err(StoreError::Future { asked, current }.into());
             }
+        }
+        if usage::is_of(&target.kind) {
+            return self.usage_of(target).await;
         }
         let stored = self.stored_target(target)?;
         let not_found = || ApiError::not_found(&target.kind.resource(), &target.name);

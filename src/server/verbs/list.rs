@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{ApiError, Consistency, Key, Kind, List, ListOptions, Revision, Target};
 use crate::server::pipeline::Inner;
 use crate::server::selection::Selection;
+use crate::server::usage;
 use crate::store::{Range, StoreError};
 
 const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
@@ -30,6 +31,9 @@ struct Token {
 
 impl Inner {
     pub(in crate::server) async fn list(&self, target: &Target, options: &ListOptions) -> Result<List, ApiError> {
+        if usage::is_of(&target.kind) {
+            return self.usages(target, options).await;
+        }
         let selection = Selection::new(target, &options.labels, &options.fields)?;
         let continued = options.continue_token.as_deref().filter(|token| !token.is_empty());
         let mut range = Range::default();
