@@ -103,7 +103,7 @@ fn is_ready(pod: &Pod) -> bool {
 async fn run_by_hand(pause: &str, image: &str, count: usize) -> Result<Duration, Box<dyn Error>> {
     let begin = now();
     let pods = (0..count).map(|_| async {
-        let holder = command(&["run", "--detach", "--network", BY_HAND, pause]).await?;
+        let holder = command(&["run", "--detach", "--network", BY_HAND, pause, "/pause"]).await?;
         let network = format!("container:{holder}");
         let main = command(&["run", "--detach", "--network", &network, image, FOREVER[0], FOREVER[1]]).await?;
         Ok::<_, Box<dyn Error>>([main, holder])

@@ -57,6 +57,21 @@ async fn a_new_runtime_finds_what_an_earlier_one_has_left_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_cluster_can_be_removed_while_its_containers_are_on_their_way_out() {
+    let bench = Bench::new("leaving").await;
+    let node = bench.node();
+    for number in 0..8 {
+        let sandbox = node.run_sandbox(&pod(&format!("pod-{number}"))).await.expect("a sandbox");
+        start(&node, &sandbox, &script("sleep 3600")).await;
+    }
+    let all = docker(&["ps", "--quiet", "--filter", "network=orchestrion-leaving"]);
+    let mut removing = Command::new("docker").args(["rm", "--force"]).args(all.lines()).spawn().expect("docker");
+    bench.remove().await;
+    removing.wait().expect("its end");
+    assert!(!docker(&["network", "ls", "--format", "{{.Name}}"]).contains("orchestrion-leaving"));
+}
+
+#[tokio::test]
 async fn whoever_waits_is_told_when_an_engine_has_come_back() {
     let bench = Bench::alone("killed").await;
     let node = bench.node();

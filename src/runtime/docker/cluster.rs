@@ -13,11 +13,11 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::engine::Engine;
-use super::error::{failed, unless_done, unless_under_way};
+use super::error::{failed, unless_under_way};
 use super::network::PodNetwork;
 use super::pod_files::{self, MEMORY};
 use super::sandbox::{AT_ONCE, by_force};
-use super::{DockerRuntime, blocking, label, route};
+use super::{DockerRuntime, blocking, label, network, route};
 use crate::runtime::{PodRange, Result, RuntimeError};
 
 /// What a [`DockerCluster`] is made from.
@@ -135,8 +135,7 @@ impl DockerCluster {
         let options = ListNetworksOptionsBuilder::default().filters(&filter).build();
         let networks = docker.list_networks(Some(options)).await;
         for network in networks.map_err(|error| failed("list the networks of a cluster", error))? {
-            let id = network.id.unwrap_or_default();
-            unless_done(docker.remove_network(&id).await, "remove a network")?;
+            network::remove(self.engine(), &network.id.unwrap_or_default()).await?;
         }
         let directories = [self.directory(), Path::new(MEMORY).join("orchestrion").join(self.part())];
         blocking(move || {

@@ -5,12 +5,14 @@
 //! node as it does on any cluster.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::errors::Error;
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 
 use super::engine::Engine;
-use super::error::{failed, message, status};
+use super::error::{failed, message, status, unless_done};
 use super::label;
 use crate::runtime::{PodRange, Result, RuntimeError};
 
@@ -23,6 +25,9 @@ const NODE_PREFIX: u8 = 24;
 const PODS: std::ops::Range<u32> = 16..240;
 /// The bridge's own address, where it is in nobody's way.
 const GATEWAY: [u8; 2] = [255, 254];
+
+/// How often, and after which pause, a network is tried again that the engine still takes containers from.
+const RETRY: (usize, Duration) = (100, Duration::from_millis(100));
 
 /// The network of one cluster's pods. It is divided as clusters on loopback divide their addresses: Services have the
 /// first /20, nodes the /21 that begins at .240.0, pods what lies between. The engine gives out none of them.
@@ -109,6 +114,30 @@ impl PodNetwork {
         let id = found.id.unwrap_or_default();
         Ok(given.unwrap_or_else(|| format!("br-{}", &id[..id.len().min(12)])))
     }
+}
+
+/// Removes a network whose containers are gone. The engine lists a container no more before it has taken it from its
+/// network, which is waited for; what it has forgotten to take is taken by force.
+pub(super) async fn remove(engine: &Engine, id: &str) -> Result<()> {
+    let docker = engine.docker();
+    for _ in 0..RETRY.0 {
+        match docker.remove_network(id).await {
+            Err(Error::DockerResponseServerError { status_code: 403, message })
+                if message.contains("active endpoints") => {}
+            other => return unless_done(other, "remove a network"),
+        }
+        let found = docker.inspect_network(id, None).await.map_err(|error| failed("look at a network", error))?;
+        for (container, endpoint) in found.containers.into_iter().flatten() {
+            // By the container, where there is one.
+            if container.starts_with("ep-") {
+                let container = endpoint.name.unwrap_or_default();
+                let request = NetworkDisconnectRequest { container, force: Some(true) };
+                unless_done(docker.disconnect_network(id, request).await, "clear a network")?;
+            }
+        }
+        engine.clock().sleep(RETRY.1).await;
+    }
+    unless_done(docker.remove_network(id).await, "remove a network")
 }
 
 /// The network of that name, where the engine has it.

@@ -161,7 +161,7 @@ struct Inner {
 }
 
 /// With so many times more objects than may be hot, what was never printed is printed to be cooled.
-const PRINTED: usize = 4;
+const PRINTED: usize = 8;
 
 /// How many writes later an object may lose its typed form.
 const RECENT: usize = 500;
