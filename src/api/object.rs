@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -136,6 +136,8 @@ impl Body for Dynamic {
 pub struct Draft {
     kind: Arc<Kind>,
     body: Arc<dyn Body>,
+    /// The JSON of a version that differs from this in metadata at most.
+    printed: Option<Bytes>,
 }
 
 impl Draft {
@@ -144,18 +146,18 @@ impl Draft {
     /// # Panics
     /// Where the kinds table has no row for `K`; it has one for every kind of the stable groups.
     pub fn new<K: ApiType>(object: K) -> Self {
-        Self { kind: Kind::of::<K>(), body: Arc::new(object) }
+        Self { kind: Kind::of::<K>(), body: Arc::new(object), printed: None }
     }
 
     /// A draft of a built-in kind from a shared object; copied only where it is changed.
     pub fn shared<K: ApiType>(object: Arc<K>) -> Self {
-        Self { kind: Kind::of::<K>(), body: object }
+        Self { kind: Kind::of::<K>(), body: object, printed: None }
     }
 
     /// A draft of `kind` with that content. The content's type must be the kind's.
     pub fn of(kind: Arc<Kind>, body: Arc<dyn Body>) -> Self {
         debug_assert_eq!((*body).as_any().type_id(), kind.body_type());
-        Self { kind, body }
+        Self { kind, body, printed: None }
     }
 
     /// Its kind.
@@ -170,7 +172,7 @@ impl Draft {
 
     /// Its metadata, to change.
     pub fn meta_mut(&mut self) -> &mut ObjectMeta {
-        self.body_mut().meta_mut()
+        self.own().meta_mut()
     }
 
     /// Its content.
@@ -180,6 +182,11 @@ impl Draft {
 
     /// Its content, to change: copied first where it is shared.
     pub fn body_mut(&mut self) -> &mut dyn Body {
+        self.printed = None;
+        self.own()
+    }
+
+    fn own(&mut self) -> &mut dyn Body {
         if Arc::get_mut(&mut self.body).is_none() {
             self.body = self.body.copy();
         }
@@ -201,18 +208,52 @@ impl Draft {
         Key::of(&self.kind, self.meta())
     }
 
+    /// Finds out whether it differs from `old` in metadata alone, where `old` has been printed: then that need not be
+    /// done again for what is the same.
+    pub(crate) fn compare(&mut self, old: &Object) {
+        if self.printed.is_none()
+            && let (Some(json), Some(body)) = (old.0.json.get(), old.0.body.get())
+        {
+            let own = std::mem::replace(self.meta_mut(), body.meta().clone());
+            let same = self.body.same(&**body);
+            *self.meta_mut() = own;
+            self.printed = same.then(|| json.clone());
+        }
+    }
+
     /// Gives the object its revision (and with it `metadata.resourceVersion`) and makes it immutable.
     pub fn seal(mut self, revision: Revision) -> Object {
-        self.body_mut().meta_mut().resource_version = Some(revision.to_string());
-        Object::sealed(self.kind, self.body, revision)
+        self.meta_mut().resource_version = Some(revision.to_string());
+        self.sealed(revision)
+    }
+
+    fn sealed(self, revision: Revision) -> Object {
+        let json = self.printed.and_then(|json| with_metadata(&self.kind, &json, self.body.meta()));
+        let (body, json) = (self.body.into(), json.map(OnceLock::from).unwrap_or_default());
+        Object(Arc::new(Inner { kind: self.kind, revision, body, json, origin: Origin::None }))
     }
 
     /// Makes it immutable as it stands, `metadata.resourceVersion` and all: for answers that were never stored
     /// (dry runs, bodies of subresources) and for objects read from a foreign server.
     pub fn seal_as_is(self) -> Object {
         let revision = self.meta().resource_version.as_deref().and_then(|text| text.parse().ok());
-        Object::sealed(self.kind, self.body, revision.unwrap_or_default())
+        self.sealed(revision.unwrap_or_default())
     }
+}
+
+/// The JSON of an object with other metadata in it. `None` where it does not begin as objects of the kind do.
+fn with_metadata(kind: &Kind, json: &[u8], meta: &ObjectMeta) -> Option<Bytes> {
+    let begin = format!("{{\"apiVersion\":\"{}\",\"kind\":\"{}\",\"metadata\":", kind.api_version(), kind.kind);
+    let rest = json.strip_prefix(begin.as_bytes())?;
+    let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    let rest = &rest[values.byte_offset()..];
+    let mut text = Vec::with_capacity(json.len() + 128);
+    text.extend_from_slice(begin.as_bytes());
+    serde_json::to_writer(&mut text, meta).ok()?;
+    text.extend_from_slice(rest);
+    // A copy, that it takes no more room than it needs.
+    Some(Bytes::copy_from_slice(&text))
 }
 
 struct Inner {
@@ -257,10 +298,6 @@ struct Names {
 pub struct Object(Arc<Inner>);
 
 impl Object {
-    fn sealed(kind: Arc<Kind>, body: Arc<dyn Body>, revision: Revision) -> Self {
-        Self(Arc::new(Inner { kind, revision, body: body.into(), json: OnceLock::new(), origin: Origin::None }))
-    }
-
     /// The same object at another revision, which becomes its `metadata.resourceVersion`. Costs nothing until somebody
     /// looks at it: a deletion's last version mostly has no reader.
     #[must_use]
@@ -430,14 +467,17 @@ impl Object {
 
     /// A changeable copy (copied when first changed).
     pub fn draft(&self) -> Draft {
-        Draft { kind: Arc::clone(&self.0.kind), body: Arc::clone(self.shared_body()) }
+        let (body, printed) = (Arc::clone(self.shared_body()), self.0.json.get().cloned());
+        Draft { kind: Arc::clone(&self.0.kind), body, printed }
     }
 
     /// A changeable copy for somebody who does not look at this version any more: where there is nothing but JSON,
     /// what it is decoded to is the copy.
     pub(crate) fn only_draft(&self) -> Draft {
         match (&self.0.origin, self.0.body.get()) {
-            (Origin::Json(_), None) => Draft { kind: Arc::clone(&self.0.kind), body: self.decoded() },
+            (Origin::Json(_), None) => {
+                Draft { kind: Arc::clone(&self.0.kind), body: self.decoded(), printed: self.0.json.get().cloned() }
+            }
             _ => self.draft(),
         }
     }
@@ -518,6 +558,27 @@ mod tests {
                 assert_eq!(later.to_value().unwrap(), expected);
                 assert_eq!(object.meta().resource_version.as_deref(), Some("7"));
             }
+        }
+    }
+
+    #[test]
+    fn what_was_printed_and_did_not_change_reads_as_printed_anew() {
+        let object = pod(json!({"x": "{\"}"}));
+        object.json();
+        let mut draft = object.draft();
+        draft.meta_mut().labels = Some([("y".to_owned(), "\"}".to_owned())].into());
+        let labelled = draft.clone().seal(Revision::from(8));
+        assert!(labelled.0.json.get().is_some(), "by the time it is sealed");
+        assert_eq!(labelled.json(), &labelled.json_of_body());
+        draft.typed_mut::<Pod>().unwrap().spec.get_or_insert_default().node_name = Some("n".into());
+        let bound = draft.seal(Revision::from(8));
+        assert_eq!(bound.json(), &bound.json_of_body());
+        assert_ne!(bound.json(), labelled.json());
+        for (new, same) in [(&labelled, true), (&bound, false)] {
+            let mut new = new.draft();
+            new.printed = None;
+            new.compare(&object);
+            assert_eq!(new.printed.is_some(), same);
         }
     }
 

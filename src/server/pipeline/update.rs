@@ -86,7 +86,7 @@ impl Pipeline<'_> {
 
     /// Stores what has passed every check: nothing where nothing has changed, and the deletion where this took the
     /// last thing that held it up. `None`: `old` is no longer the stored version.
-    async fn put(&self, old: &Object, new: Draft) -> Result<Option<Put>, ApiError> {
+    async fn put(&self, old: &Object, mut new: Draft) -> Result<Option<Put>, ApiError> {
         let ends = ends(&new, old.meta());
         if !ends && new.body().same(old.body()) {
             return Ok(Some(Put { object: old.clone(), gone: false }));
@@ -94,6 +94,7 @@ impl Pipeline<'_> {
         if self.dry_run {
             return Ok(Some(Put { object: new.seal_as_is(), gone: ends }));
         }
+        new.compare(old);
         let expected = old.revision();
         let committed = if ends {
             let gone = self.server.store.commit(Write::Delete { key: old.key(), expected }).await;
