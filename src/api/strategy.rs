@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-use super::decode::{Decoded, Document};
+use super::decode::{Arena, Decoded, Document};
 use super::field::FieldErrors;
 use super::object::Body;
 use super::status::ApiError;
@@ -214,7 +214,7 @@ pub enum NameRule {
 pub trait AnyStrategy: Debug + Send + Sync {
     fn read(&self, document: &Document<'_>) -> Result<Decoded<Arc<dyn Body>>, ApiError>;
     fn decode(&self, json: &[u8]) -> Result<Decoded<Arc<dyn Body>>, ApiError> {
-        self.read(&Document::read(json)?)
+        self.read(&Document::read(&Arena::default(), json)?)
     }
     fn default(&self, object: &mut dyn Body);
     fn prepare_create(&self, object: &mut dyn Body, around: &Surroundings);

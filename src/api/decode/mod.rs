@@ -18,7 +18,7 @@ use std::sync::Arc;
 use k8s_openapi::Resource;
 use serde::de::DeserializeOwned;
 
-pub use self::document::Document;
+pub use self::document::{Arena, Document};
 use self::header::Identity;
 use super::backend::Call;
 use super::kind::Kind;
@@ -54,7 +54,7 @@ pub struct Decoded<T> {
 /// # Ok::<(), orchestrion::api::ApiError>(())
 /// ```
 pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<Decoded<T>, ApiError> {
-    Document::read(json)?.decode()
+    Document::read(&Arena::default(), json)?.decode()
 }
 
 /// Decodes an object of `kind`. `apiVersion` and `kind` may be left out; others than the kind's are refused.

@@ -277,9 +277,9 @@ impl Shape {
 
 /// The entries of an object.
 struct Entries<'de, 'c> {
-    entries: slice::Iter<'de, (Cow<'de, str>, Node<'de>)>,
+    entries: slice::Iter<'de, (&'de str, Node<'de>)>,
     /// Whose value is next.
-    value: Option<&'de (Cow<'de, str>, Node<'de>)>,
+    value: Option<&'de (&'de str, Node<'de>)>,
     shape: Shape,
     place: &'c Place<'c>,
     notes: &'c Notes,

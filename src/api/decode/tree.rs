@@ -1,41 +1,54 @@
 //! A JSON document as a tree that borrows its texts: duplicate keys and all, in their order.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use bumpalo::Bump;
+use bumpalo::collections::Vec;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde_json::de::Read;
 use serde_json::{Number, Value};
 
+/// A node of a tree. It lies in an arena with its texts that the document does not have as they are.
 #[derive(Debug)]
 pub(super) enum Node<'a> {
     Null,
     Bool(bool),
     Number(Number),
-    Text(Cow<'a, str>),
-    List(Vec<Node<'a>>),
-    Map(Vec<(Cow<'a, str>, Node<'a>)>),
+    Text(&'a str),
+    List(Vec<'a, Node<'a>>),
+    Map(Vec<'a, (&'a str, Node<'a>)>),
 }
 
 impl<'a> Node<'a> {
     /// Reads a whole document.
-    pub(super) fn read(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+    pub(super) fn read(arena: &'a Bump, json: &'a [u8]) -> Result<Self, serde_json::Error> {
         match std::str::from_utf8(json) {
             // Checked as a whole, no text in it need be.
-            Ok(text) => serde_json::from_str(text),
-            Err(_) => serde_json::from_slice(json),
+            Ok(text) => Self::read_from(arena, serde_json::Deserializer::from_str(text)),
+            Err(_) => Self::read_from(arena, serde_json::Deserializer::from_slice(json)),
         }
     }
 
+    fn read_from<R: Read<'a>>(
+        arena: &'a Bump,
+        mut deserializer: serde_json::Deserializer<R>,
+    ) -> Result<Self, serde_json::Error> {
+        let tree = Any(arena).deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(tree)
+    }
+
     /// The tree that a value is.
-    pub(super) fn of(value: &'a Value) -> Self {
+    pub(super) fn of(arena: &'a Bump, value: &'a Value) -> Self {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
             Value::Number(number) => Self::Number(number.clone()),
-            Value::String(text) => Self::Text(Cow::Borrowed(text)),
-            Value::Array(items) => Self::List(items.iter().map(Self::of).collect()),
+            Value::String(text) => Self::Text(text),
+            Value::Array(items) => Self::List(Vec::from_iter_in(items.iter().map(|item| Self::of(arena, item)), arena)),
             Value::Object(fields) => {
-                Self::Map(fields.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), Self::of(value))).collect())
+                let entries = fields.iter().map(|(key, value)| (key.as_str(), Self::of(arena, value)));
+                Self::Map(Vec::from_iter_in(entries, arena))
             }
         }
     }
@@ -45,37 +58,37 @@ impl<'a> Node<'a> {
             Self::Null => Value::Null,
             Self::Bool(value) => Value::Bool(*value),
             Self::Number(number) => Value::Number(number.clone()),
-            Self::Text(text) => Value::String(text.clone().into_owned()),
+            Self::Text(text) => Value::String((*text).to_owned()),
             Self::List(items) => items.iter().map(Self::to_value).collect(),
-            Self::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), node.to_value())).collect(),
+            Self::Map(entries) => entries.iter().map(|(key, node)| ((*key).to_owned(), node.to_value())).collect(),
         }
     }
 
     pub(super) fn field(&self, name: &str) -> Option<&Self> {
         let Self::Map(entries) = self else { return None };
-        entries.iter().find(|(key, _)| key == name).map(|(_, node)| node)
+        entries.iter().find(|(key, _)| *key == name).map(|(_, node)| node)
     }
 
     /// Applies a merge patch (RFC 7386).
-    pub(super) fn merge(&mut self, patch: &'a Value) {
+    pub(super) fn merge(&mut self, arena: &'a Bump, patch: &'a Value) {
         let Value::Object(changes) = patch else {
-            *self = Self::of(patch);
+            *self = Self::of(arena, patch);
             return;
         };
         if !matches!(self, Self::Map(_)) {
-            *self = Self::Map(Vec::new());
+            *self = Self::Map(Vec::new_in(arena));
         }
         let Self::Map(entries) = self else { return };
         for (name, change) in changes {
-            let at = entries.iter().position(|(key, _)| key == name);
+            let at = entries.iter().position(|(key, _)| *key == name.as_str());
             match (at, change) {
                 (Some(at), Value::Null) => drop(entries.remove(at)),
                 (None, Value::Null) => {}
-                (Some(at), change) => entries[at].1.merge(change),
+                (Some(at), change) => entries[at].1.merge(arena, change),
                 (None, change) => {
                     let mut node = Self::Null;
-                    node.merge(change);
-                    entries.push((Cow::Borrowed(name.as_str()), node));
+                    node.merge(arena, change);
+                    entries.push((name.as_str(), node));
                 }
             }
         }
@@ -98,89 +111,93 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A text, borrowed where the document has it without escapes.
-struct Text<'a>(Cow<'a, str>);
+/// What reads a text into an arena, or leaves it in the document where it has no escapes.
+struct Text<'a>(&'a Bump);
 
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Whole;
+impl<'de> DeserializeSeed<'de> for Text<'de> {
+    type Value = &'de str;
 
-        impl<'de> Visitor<'de> for Whole {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(Whole)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'de str, D::Error> {
+        deserializer.deserialize_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Node<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
+impl<'de> Visitor<'de> for Text<'de> {
+    type Value = &'de str;
 
-        impl<'de> Visitor<'de> for Any {
-            type Value = Node<'de>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
-            }
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<&'de str, E> {
+        Ok(text)
+    }
 
-            fn visit_unit<E: Error>(self) -> Result<Node<'de>, E> {
-                Ok(Node::Null)
-            }
+    fn visit_str<E: Error>(self, text: &str) -> Result<&'de str, E> {
+        Ok(self.0.alloc_str(text))
+    }
+}
 
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Node<'de>, E> {
-                Ok(Node::Bool(value))
-            }
+/// What reads any value into an arena.
+#[derive(Clone, Copy)]
+struct Any<'a>(&'a Bump);
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Node<'de>, E> {
-                Ok(Node::Number(number.into()))
-            }
+impl<'de> DeserializeSeed<'de> for Any<'de> {
+    type Value = Node<'de>;
 
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Node<'de>, E> {
-                Ok(Node::Number(number.into()))
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Node<'de>, E> {
-                Ok(Number::from_f64(number).map_or(Node::Null, Node::Number))
-            }
+impl<'de> Visitor<'de> for Any<'de> {
+    type Value = Node<'de>;
 
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Node<'de>, E> {
-                Ok(Node::Text(Cow::Borrowed(text)))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Node<'de>, E> {
-                Ok(Node::Text(Cow::Owned(text.to_owned())))
-            }
+    fn visit_unit<E: Error>(self) -> Result<Node<'de>, E> {
+        Ok(Node::Null)
+    }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node<'de>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(item) = items.next_element()? {
-                    list.push(item);
-                }
-                Ok(Node::List(list))
-            }
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Node<'de>, E> {
+        Ok(Node::Bool(value))
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node<'de>, A::Error> {
-                let mut map = Vec::with_capacity(8);
-                while let Some(Text(key)) = entries.next_key()? {
-                    map.push((key, entries.next_value()?));
-                }
-                Ok(Node::Map(map))
-            }
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Node<'de>, E> {
+        Ok(Node::Number(number.into()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Node<'de>, E> {
+        Ok(Node::Number(number.into()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Node<'de>, E> {
+        Ok(Number::from_f64(number).map_or(Node::Null, Node::Number))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(text))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(self.0.alloc_str(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node<'de>, A::Error> {
+        let mut list = Vec::new_in(self.0);
+        while let Some(item) = items.next_element_seed(self)? {
+            list.push(item);
         }
+        Ok(Node::List(list))
+    }
 
-        deserializer.deserialize_any(Any)
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node<'de>, A::Error> {
+        let mut map = Vec::with_capacity_in(8, self.0);
+        while let Some(key) = entries.next_key_seed(Text(self.0))? {
+            map.push((key, entries.next_value_seed(self)?));
+        }
+        Ok(Node::Map(map))
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::decode::Document;
+use crate::api::decode::{Arena, Document};
 use crate::api::field::Path;
 use crate::api::{
     ApiError, Call, Draft, FieldErrors, FieldValidation, GroupKind, Kind, Object, Patch, Reason, Target, WriteOptions,
@@ -61,17 +61,18 @@ pub(in crate::server) fn patched(
         return Ok(draft);
     }
     // A merge patch needs no values of its own: it joins two documents that are there. The other forms do.
+    let arena = Arena::default();
     let value;
     let document = match patch {
         Patch::Merge(changes) => {
             patch::check_merge(changes)?;
-            let mut document = Document::read(current.json())?;
+            let mut document = Document::read(&arena, current.json())?;
             document.merge(changes);
             document
         }
         _ => {
             value = patch::apply(patch, &current.to_value()?, kind)?;
-            Document::of(&value)
+            Document::of(&arena, &value)
         }
     };
     let refuse = |why: String| refused(&document.to_value(), why);
@@ -108,7 +109,8 @@ fn with_other_metadata(
         return Some(draft);
     }
     let own = serde_json::to_value(current.meta()).map(|meta| json!({ "metadata": meta })).ok()?;
-    let mut document = Document::of(&own);
+    let arena = Arena::default();
+    let mut document = Document::of(&arena, &own);
     document.merge(changes);
     let decoded = document.decode::<Header>().ok()?.accept(validation, call).ok()?;
     let mut draft = current.draft();
