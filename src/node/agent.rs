@@ -6,21 +6,27 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::OptionFuture;
+use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::admit::{Demand, admit};
+use super::admit::{Demand, Lack, Verdict, admit};
 use super::config::AgentConfig;
 use super::endpoint::Endpoint;
 use super::lease;
 use super::machine::Machine;
+use super::pod_worker::state::PodState;
 use super::pod_worker::{Handle, Wanted};
-use super::register::register;
+use super::preempt;
+use super::register::{initial, register};
+use super::static_pod::{self, Mirrors, StaticPods};
 use super::stats::Samples;
 use super::status::node::{node_status, same_status};
 use crate::api::{ApiError, FieldSelector, LabelSelector, NodeEndpoint};
 use crate::client::{Change, EventRecorder, EventType, Informer, Informers};
-use crate::runtime::{EventKind, Image, Runtime, SandboxStatus};
+use crate::runtime::{EventKind, Image, Runtime, RuntimeEvent, SandboxStatus};
 
 /// The pause after the API could not be reached.
 const RETRY: Duration = Duration::from_secs(1);
@@ -34,7 +40,12 @@ pub(super) struct Workers {
     by_uid: Mutex<BTreeMap<String, Handle>>,
     /// Sandboxes that were there when the agent started and that no worker has taken over yet.
     found: Mutex<Vec<SandboxStatus>>,
+    /// Critical pods that others make room for.
+    held: Mutex<Held>,
 }
+
+/// Pods that are not started yet, by UID, and who will start them.
+type Held = BTreeMap<String, (Arc<Pod>, AbortOnDropHandle<()>)>;
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,11 +84,14 @@ impl Agent {
             services: informers.of(),
             samples: Samples::default(),
             node: OnceLock::new(),
+            mirrors: Mirrors::default(),
+            ended: Notify::new(),
             client,
             config,
             runtime,
         });
-        let workers = Arc::new(Workers { machine, by_uid: Mutex::default(), found: Mutex::default() });
+        let workers =
+            Arc::new(Workers { machine, by_uid: Mutex::default(), found: Mutex::default(), held: Mutex::default() });
         let task = tokio::spawn(run(Arc::clone(&workers)));
         Self { workers, _task: AbortOnDropHandle::new(task) }
     }
@@ -133,6 +147,9 @@ impl Workers {
     /// Passes a change of a pod on to its worker; a new pod gets one.
     fn change(self: &Arc<Self>, change: &Change<Pod>) {
         let pod = change.object();
+        if static_pod::is_mirror(pod) {
+            return self.mirror(change);
+        }
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let gone = change.new.is_none();
         // A pod of the same name that took another's place: the other is gone.
@@ -145,15 +162,61 @@ impl Workers {
         if let Some(handle) = workers.get_mut(&uid) {
             return handle.change(pod, gone);
         }
-        if gone {
-            return;
+        drop(workers);
+        let mut held = self.held();
+        match held.get_mut(&uid) {
+            Some(_) if gone => return drop(held.remove(&uid)),
+            Some(waiting) => {
+                waiting.0 = Arc::clone(pod);
+                return;
+            }
+            None if gone => return,
+            None => drop(held),
         }
-        let demand = pod.spec.as_ref().map(Demand::of).unwrap_or_default();
-        let refused = self.refusal(pod, &demand, &workers);
-        if let Some((reason, message)) = &refused {
-            let why = message.strip_prefix("Pod was rejected: ").unwrap_or(message);
-            self.machine.event(pod, EventType::Warning, reason, why);
+        let workers = self.by_uid();
+        self.start(uid, pod, workers);
+    }
+
+    /// Takes note of a mirror: one of a node without static pods is a leftover.
+    fn mirror(&self, change: &Change<Pod>) {
+        let machine = Arc::clone(&self.machine);
+        if machine.config.static_pod_path.is_some() {
+            return machine.mirrors.change(change);
         }
+        let Some(mirror) = change.new.clone() else { return };
+        tokio::spawn(async move {
+            if let Err(error) = static_pod::delete_mirror(&machine.client, &mirror).await {
+                tracing::debug!(%error, "a mirror of nothing is not deleted");
+            }
+        });
+    }
+
+    /// Starts a pod that is not to be found in the API.
+    pub(super) fn accept(self: &Arc<Self>, uid: String, pod: &Arc<Pod>) {
+        self.start(uid, pod, self.by_uid());
+    }
+
+    /// Gives a new pod its worker, unless others have to make room for it first.
+    fn start(self: &Arc<Self>, uid: String, pod: &Arc<Pod>, mut workers: MutexGuard<'_, BTreeMap<String, Handle>>) {
+        let demand = Demand::of(pod);
+        let refused = match self.verdict(pod, &demand, &workers) {
+            Verdict::Admitted => None,
+            Verdict::Refused(refusal) => Some(refusal),
+            Verdict::Lacking(lacks) => match self.make_room(pod, &demand, &lacks, &workers) {
+                Ok(victims) => {
+                    drop(workers);
+                    return self.start_after(uid, pod, victims);
+                }
+                Err(error) => Some((
+                    "UnexpectedAdmissionError".to_owned(),
+                    format!("Unexpected error while attempting to recover from admission failure: {error}"),
+                )),
+            },
+        };
+        let refused = refused.map(|(reason, why)| {
+            self.machine.event(pod, EventType::Warning, &reason, why.clone());
+            (reason, format!("Pod was rejected: {why}"))
+        });
         let known = {
             let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
             // Oldest first: one before the last is a leftover, and goes with those of pods that are no more.
@@ -164,21 +227,78 @@ impl Workers {
             if let Some(workers) = weak.upgrade() {
                 let handle = workers.by_uid().remove(uid);
                 drop(handle); // outside the lock, and from within its own task: there is nothing left to abort
+                workers.machine.mirrors.note();
             }
         };
-        let wanted = Wanted { pod: Arc::clone(pod), gone, refused };
+        let wanted = Wanted { pod: Arc::clone(pod), gone: false, refused };
         workers.insert(uid, Handle::start(&self.machine, wanted, demand, known, finished));
     }
 
-    /// Why the node does not take a pod that it has not seen before.
-    fn refusal(&self, pod: &Pod, demand: &Demand, workers: &BTreeMap<String, Handle>) -> Option<(String, String)> {
+    /// Whether the node takes a pod that it has not seen before.
+    fn verdict(&self, pod: &Pod, demand: &Demand, workers: &BTreeMap<String, Handle>) -> Verdict {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         if phase.is_some_and(|phase| phase != "Pending") || pod.metadata.deletion_timestamp.is_some() {
-            return None;
+            return Verdict::Admitted;
         }
-        let node = self.machine.node.get()?;
+        let config = &self.machine.config;
+        let (node, Some(spec)) = (self.machine.node.get(), &pod.spec) else { return Verdict::Admitted };
+        let node = node.cloned().unwrap_or_else(|| Arc::new(initial(config)));
         let taken = workers.values().filter(|handle| !handle.is_over()).map(|handle| &handle.demand.1).collect();
-        admit(&self.machine.config, node, pod.spec.as_ref()?, demand, &taken).err()
+        admit(config, &node, spec, demand, &taken)
+    }
+
+    /// Ends pods that are less important, so that a critical one finds what it lacks: those that it must wait for.
+    fn make_room(
+        &self,
+        pod: &Pod,
+        demand: &Demand,
+        lacks: &[Lack],
+        workers: &BTreeMap<String, Handle>,
+    ) -> Result<Vec<Arc<Mutex<PodState>>>, String> {
+        let others = workers.iter().filter(|(_, handle)| !handle.is_over());
+        let others = others.map(|(uid, handle)| (uid.as_str(), &handle.demand.1));
+        let victims = preempt::victims(demand, lacks, others);
+        let victims =
+            victims.map_err(|error| format!("preemption: error finding a set of pods to preempt: {error}"))?;
+        tracing::info!(pod = pod.metadata.name, count = victims.len(), "pods make room for a critical one");
+        let handles = victims.into_iter().filter_map(|uid| workers.get(uid));
+        let ended = handles.map(|handle| {
+            if handle.end(preempt::REASON, preempt::MESSAGE) {
+                self.machine.event(&handle.pod(), EventType::Warning, preempt::REASON, preempt::MESSAGE);
+            }
+            Arc::clone(&handle.state)
+        });
+        Ok(ended.collect())
+    }
+
+    /// Starts a pod when others have ended.
+    fn start_after(self: &Arc<Self>, uid: String, pod: &Arc<Pod>, victims: Vec<Arc<Mutex<PodState>>>) {
+        let (machine, weak) = (Arc::clone(&self.machine), Arc::downgrade(self));
+        let key = uid.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let ended = machine.ended.notified();
+                let is_over = |state: &Arc<Mutex<PodState>>| {
+                    let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                    state.ending.as_ref().is_some_and(|ending| ending.done)
+                };
+                if victims.iter().all(is_over) {
+                    break;
+                }
+                ended.await;
+            }
+            if let Some(workers) = weak.upgrade()
+                && let Some((pod, this)) = workers.held().remove(&key)
+            {
+                workers.accept(key, &pod);
+                drop(this); // this task, which has nothing left to do
+            }
+        });
+        self.held().insert(uid, (Arc::clone(pod), AbortOnDropHandle::new(task)));
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Passes an event of the runtime on.
@@ -192,9 +312,38 @@ impl Workers {
 }
 
 async fn run(workers: Arc<Workers>) {
+    let machine = &workers.machine;
+    let events = machine.runtime.events();
+    let found = loop {
+        match machine.runtime.sandboxes().await {
+            Ok(found) => break found,
+            // Pods that run already would be started anew.
+            Err(error) => tracing::warn!(node = machine.config.name, %error, "the runtime does not tell what it has"),
+        }
+        machine.clock().sleep(RETRY).await;
+    };
+    *workers.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    let static_pods = StaticPods::start(&workers).await;
+    let static_pods = OptionFuture::from(static_pods.map(StaticPods::follow));
+    tokio::select! {
+        biased;
+        () = pass_on(&workers, events) => {} // the runtime has ended
+        () = keep(&workers) => {}
+        Some(()) = static_pods => {}
+    }
+}
+
+/// Passes on what happens in the runtime.
+async fn pass_on(workers: &Workers, mut events: BoxStream<'static, RuntimeEvent>) {
+    while let Some(event) = events.next().await {
+        workers.poke(&event.pod, &event.kind);
+    }
+}
+
+/// Registers the node, follows its pods and says that it is alive.
+async fn keep(workers: &Arc<Workers>) {
     let machine = Arc::clone(&workers.machine);
     let clock = *machine.clock();
-    let mut events = machine.runtime.events();
     let node = loop {
         match register(&machine.client, &machine.config, &*machine.runtime).await {
             Ok(node) => break node,
@@ -207,51 +356,35 @@ async fn run(workers: Arc<Workers>) {
         machine.events.normal(&*node, state, format!("Node {} status is now: {state}", machine.config.name));
     }
     let mut node = Arc::clone(machine.node.get_or_init(|| node));
-    let found = loop {
-        match machine.runtime.sandboxes().await {
-            Ok(found) => break found,
-            // Pods that run already would be started anew.
-            Err(error) => tracing::warn!(node = machine.config.name, %error, "the runtime does not tell what it has"),
-        }
-        clock.sleep(RETRY).await;
-    };
-    *workers.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
     let on_node = FieldSelector::equal("spec.nodeName", machine.config.name.as_str());
     let pods: Informer<Pod> = Informer::start_matching(machine.client.all(), LabelSelector::default(), on_node);
     pods.synced().await;
-    let weak = Arc::downgrade(&workers);
+    let weak = Arc::downgrade(workers);
     let _subscription = pods.subscribe(move |change| {
         if let Some(workers) = weak.upgrade() {
             workers.change(change);
         }
     });
-    remove_strangers(&workers).await;
+    machine.mirrors.complete();
+    remove_strangers(workers).await;
     let (mut lease_at, mut status_at) = (clock.now(), clock.now());
     let (mut reported_at, mut looked, mut held) = (None, None, None);
     loop {
-        tokio::select! {
-            biased;
-            event = events.next() => match event {
-                Some(event) => workers.poke(&event.pod, &event.kind),
-                None => break, // the runtime has ended
-            },
-            () = clock.sleep_until(lease_at.min(status_at)) => {
-                let soon = after(&clock, TOGETHER);
-                if lease_at <= soon {
-                    let renewed = lease::renew(&machine.client, &machine.config, &node, &mut held).await;
-                    lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
-                    renewed.unwrap_or_else(|error| tracing::debug!(%error, "lease not renewed"));
-                }
-                if status_at <= soon {
-                    let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
-                    let reported = report(&machine, due, &mut looked).await;
-                    status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
-                    match reported {
-                        Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
-                        Ok(None) => {}
-                        Err(error) => tracing::debug!(%error, "node status not written"),
-                    }
-                }
+        clock.sleep_until(lease_at.min(status_at)).await;
+        let soon = after(&clock, TOGETHER);
+        if lease_at <= soon {
+            let renewed = lease::renew(&machine.client, &machine.config, &node, &mut held).await;
+            lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
+            renewed.unwrap_or_else(|error| tracing::debug!(%error, "lease not renewed"));
+        }
+        if status_at <= soon {
+            let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
+            let reported = report(&machine, due, &mut looked).await;
+            status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
+            match reported {
+                Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, "node status not written"),
             }
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerPort, ResourceRequirements, SecurityContext};
 
+use super::Limits;
 use super::files::FileTree;
 
 /// Identifies a container in its runtime.
@@ -167,6 +168,8 @@ pub struct ContainerStatus {
     pub state: ContainerState,
     /// The labels that it was made with.
     pub labels: BTreeMap<String, String>,
+    /// What it may use now.
+    pub limits: Limits,
 }
 
 impl ContainerStatus {

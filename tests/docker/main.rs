@@ -7,6 +7,7 @@ mod examples;
 #[allow(dead_code, reason = "shared with another binary, which needs all of it")]
 mod harness;
 mod kubectl;
-
+mod misbehaviour;
 mod recovery;
 mod runtime;
+mod volumes;

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::plan::grace_period;
 use super::state::{Ending, PodState};
 use super::worker::Worker;
 use crate::node::admit::Demand;
@@ -73,10 +74,27 @@ impl Handle {
     /// Passes on the latest version of the pod, or that the API has it no more.
     pub(in crate::node) fn change(&mut self, pod: &Arc<Pod>, gone: bool) {
         if self.demand.0 != pod.metadata.generation {
-            let demand = pod.spec.as_ref().map(Demand::of).unwrap_or_default();
-            self.demand = (pod.metadata.generation, demand);
+            self.demand = (pod.metadata.generation, Demand::of(pod));
         }
         self.wanted.send_modify(|wanted| (wanted.pod, wanted.gone) = (Arc::clone(pod), wanted.gone || gone));
+    }
+
+    /// The pod as its worker knows it.
+    pub(in crate::node) fn pod(&self) -> Arc<Pod> {
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).pod)
+    }
+
+    /// Ends the pod, for a reason of the node's: it has failed. Whether it had not been ending.
+    pub(in crate::node) fn end(&self, reason: &'static str, message: &str) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ending.is_some() {
+            return false;
+        }
+        let failure = Some((reason, message.to_owned()));
+        state.ending = Some(Ending { grace: grace_period(&state.pod), failure, done: false });
+        drop(state);
+        self.poke.notify_one();
+        true
     }
 
     /// Whether the pod takes nothing of the node any more, or never did.

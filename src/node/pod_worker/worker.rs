@@ -22,6 +22,7 @@ use crate::node::machine::Machine;
 use crate::node::probe::{self, Aspect, Due, Key, Outcome, Table};
 use crate::node::restart::Backoff;
 use crate::node::sandbox;
+use crate::node::static_pod;
 use crate::node::volume::Volumes;
 use crate::runtime::{ContainerId, Result as RuntimeResult, RuntimeError, SandboxId, SandboxStatus};
 
@@ -218,8 +219,8 @@ impl Worker {
         self.gone |= wanted.gone;
         let gone = self.gone;
         let mut state = self.state();
-        // What this worker wrote may be newer than what has come back to it.
-        if revision(&wanted.pod) >= revision(&state.pod) {
+        // What this worker wrote may be newer than what has come back to it; a static pod has no versions.
+        if revision(&wanted.pod) >= revision(&state.pod) && !static_pod::is_static(&state.pod) {
             state.pod = wanted.pod;
         }
         if gone && state.ending.is_none() {
@@ -399,6 +400,7 @@ impl Worker {
                 if let Some(ending) = &mut self.state().ending {
                     ending.done = true;
                 }
+                self.machine.ended.notify_waiters();
             }
             Some(result) = OptionFuture::from(self.writing.as_mut()) => {
                 self.writing = None;
@@ -423,6 +425,11 @@ impl Worker {
                 let mut state = self.state();
                 if revision(&pod) >= revision(&state.pod) {
                     state.pod = pod;
+                }
+                let is_static = static_pod::is_static(&state.pod);
+                drop(state);
+                if is_static {
+                    self.machine.mirrors.note();
                 }
             }
             Ok(Reported::Gone) => self.gone = true,

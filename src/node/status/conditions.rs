@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::node::pod_worker::state::{PodState, Role, containers};
+use crate::node::preempt;
 
 /// A condition's verdict: whether it holds, and otherwise why not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub(super) fn conditions(
     let generation = state.pod.metadata.generation;
     let mut conditions: Vec<PodCondition> = own
         .into_iter()
+        .chain(disrupted(state).map(|verdict| (DISRUPTED, verdict)))
         .map(|(type_, verdict)| {
             let status = if verdict.holds { "True" } else { "False" };
             let old = before.iter().find(|condition| condition.type_ == type_);
@@ -58,8 +60,21 @@ pub(super) fn conditions(
             }
         })
         .collect();
-    conditions.extend(before.iter().filter(|old| !is_own(&old.type_)).cloned());
+    let set: Vec<_> = conditions.iter().map(|condition| condition.type_.clone()).collect();
+    conditions.extend(before.iter().filter(|old| !is_own(&old.type_) && !set.contains(&old.type_)).cloned());
     conditions
+}
+
+/// What says that a pod was ended for reasons that are not its own.
+const DISRUPTED: &str = "DisruptionTarget";
+
+fn disrupted(state: &PodState) -> Option<Verdict> {
+    let (reason, _) = state.ending.as_ref()?.failure.as_ref()?;
+    (*reason == preempt::REASON).then(|| Verdict {
+        holds: true,
+        reason: Some("TerminationByKubelet"),
+        message: Some("Pod was preempted by Kubelet to accommodate a critical pod.".to_owned()),
+    })
 }
 
 fn is_own(type_: &str) -> bool {

@@ -55,7 +55,8 @@ pub(in crate::node) fn pod_status(
     let init = statuses(&[Role::Init, Role::Sidecar]);
     let main = statuses(&[Role::Main]);
     let ephemeral = statuses(&[Role::Ephemeral]);
-    let failure = state.ending.as_ref().and_then(|ending| ending.failure.as_ref());
+    // A pod has not failed before all of it has ended.
+    let failure = state.ending.as_ref().filter(|ending| ending.done).and_then(|ending| ending.failure.as_ref());
     let terminal = before.phase.as_deref().filter(|phase| matches!(*phase, "Succeeded" | "Failed"));
     let phase = match terminal {
         _ if failure.is_some() => "Failed",

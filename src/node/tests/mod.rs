@@ -1,7 +1,9 @@
 //! An agent over a real server, in virtual time.
 
+mod admission;
 mod lifecycle;
 mod probes;
+mod static_pods;
 mod stats;
 mod streams;
 mod volumes;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, KeyToPath, PersistentVolumeClaim, Pod, Volume, VolumeProjection,
+    DownwardAPIVolumeFile, KeyToPath, PersistentVolume, PersistentVolumeClaim, Pod, Volume, VolumeProjection,
 };
 
 use crate::node::env::{ConfigError, Sources};
@@ -22,6 +22,7 @@ pub(super) async fn set_up(
     before: Option<&MountSource>,
 ) -> Result<MountSource, ConfigError> {
     if let Some(path) = &volume.host_path {
+        super::host_path::check(&*machine.runtime, &path.path, path.type_.as_deref().unwrap_or_default()).await?;
         return Ok(MountSource::Host(path.path.clone()));
     }
     if let Some(claim) = &volume.persistent_volume_claim {
@@ -146,13 +147,23 @@ fn downward_files(
     Ok(files)
 }
 
-/// A claim's files: those of its volume, which live on the node under the volume's name.
+/// A claim's files: those that its volume says, or else those that live on the node under the volume's name.
 async fn claimed(machine: &Arc<Machine>, pod: &Pod, name: &str) -> Result<MountSource, ConfigError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let claim = machine.client.api::<PersistentVolumeClaim>(namespace).get(name).await?;
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).filter(|name| !name.is_empty());
-    match volume {
-        Some(volume) => Ok(MountSource::Host(format!("/var/lib/kubelet/volumes/{volume}"))),
-        None => Err(ConfigError(format!("PVC {namespace}/{name} is not bound"))),
+    let Some(name) = volume else { return Err(ConfigError(format!("PVC {namespace}/{name} is not bound"))) };
+    let volume = machine.client.all::<PersistentVolume>().get_opt(&name).await?;
+    let spec = volume.as_ref().and_then(|volume| volume.spec.as_ref());
+    if let Some(path) = spec.and_then(|spec| spec.host_path.as_ref()) {
+        super::host_path::check(&*machine.runtime, &path.path, path.type_.as_deref().unwrap_or_default()).await?;
+        return Ok(MountSource::Host(path.path.clone()));
     }
+    if let Some(local) = spec.and_then(|spec| spec.local.as_ref()) {
+        if machine.runtime.host_path(&local.path).await.map_err(|error| ConfigError(error.to_string()))?.is_none() {
+            return Err(ConfigError(format!("path {:?} does not exist", local.path)));
+        }
+        return Ok(MountSource::Host(local.path.clone()));
+    }
+    Ok(MountSource::Host(format!("/var/lib/kubelet/volumes/{name}")))
 }

@@ -1,9 +1,11 @@
 //! Volumes: files that a pod's containers share.
 
 mod content;
+mod host_path;
 mod token;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -58,12 +60,21 @@ impl Volumes {
                     "cannot find volume \"{name}\" to mount into container \"{container}\""
                 )));
             };
-            let expression = mount.sub_path_expr.as_deref().map(|text| expand(text, value));
+            let sub_path = match mount.sub_path_expr.as_deref().filter(|text| !text.is_empty()) {
+                Some(expression) => expanded(expression, value)?,
+                None => mount.sub_path.clone().unwrap_or_default(),
+            };
+            if sub_path.starts_with('/') {
+                return Err(ConfigError(format!("error SubPath `{sub_path}` must not be an absolute path")));
+            }
+            if sub_path.split('/').any(|part| part == "..") {
+                return Err(ConfigError(format!("unable to provision SubPath `{sub_path}`: must not contain '..'")));
+            }
             Ok(Mount {
                 volume: mount.name.clone(),
                 path: mount.mount_path.clone(),
                 source: source.clone(),
-                sub_path: expression.or_else(|| mount.sub_path.clone()).unwrap_or_default(),
+                sub_path,
                 read_only: mount.read_only == Some(true),
                 propagation: mount.mount_propagation.clone().unwrap_or_default(),
             })
@@ -81,4 +92,18 @@ impl Volumes {
                 || volume.projected.is_some()
         })
     }
+}
+
+/// A `subPathExpr` with its variables, all of which must say something.
+fn expanded(expression: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, ConfigError> {
+    let missing = RefCell::new(BTreeSet::new());
+    let text = expand(expression, |name| {
+        let found = value(name).filter(|value| !value.is_empty());
+        if found.is_none() {
+            missing.borrow_mut().insert(name.to_owned());
+        }
+        found
+    });
+    let missing: Vec<_> = missing.into_inner().into_iter().collect();
+    if missing.is_empty() { Ok(text) } else { Err(ConfigError(format!("missing value for {}", missing.join(", ")))) }
 }

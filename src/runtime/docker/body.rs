@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::label::Labels;
 use super::{pause, resources, security};
-use crate::runtime::{ContainerConfig, Result, SandboxConfig};
+use crate::runtime::{ContainerConfig, Limits, Result, SandboxConfig};
 
 /// The pause container is the last to go when memory runs out.
 pub(super) const PAUSE_SCORE: i64 = -998;
@@ -115,7 +115,7 @@ pub(super) fn container(
         mounts: Some(mounts),
         ..host_config()
     };
-    resources::apply(&config.resources, &mut host);
+    resources::apply(Limits::of(&config.resources), &mut host);
     let user = security::apply(config, &mut host)?;
     let filled = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let words = |words: &[String]| Some(words.to_vec()).filter(|words| !words.is_empty());
