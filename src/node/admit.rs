@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 
 use super::AgentConfig;
 use super::pod_worker::state::{Role, role_of_init};
 use super::static_pod;
-use crate::api::kinds::core::pod::qos_class;
+use crate::api::kinds::core::pod::{qos_class, requests};
 use crate::api::rules::placement::{is_selected, tolerates};
-use crate::api::rules::resources::{amount, amount_of};
+use crate::api::rules::resources::amount_of;
 use crate::api::{Format, Quantity};
 
 /// Reason and message of a refusal, as they stand in the pod's status.
@@ -37,7 +37,7 @@ impl Demand {
     pub(super) fn of(pod: &Pod) -> Self {
         let Some(spec) = &pod.spec else { return Self::default() };
         Self {
-            requests: requests(spec),
+            requests: requests::of_pod(spec),
             host_ports: host_ports(spec).collect(),
             priority: spec.priority,
             is_static: static_pod::is_static(pod),
@@ -51,6 +51,16 @@ impl Demand {
             "pods" => Quantity::ONE,
             name => self.requests.get(name).copied().unwrap_or(Quantity::ZERO),
         }
+    }
+
+    /// In which order pods are given more: by priority, then by what they were promised.
+    pub(super) fn rank(&self) -> (std::cmp::Reverse<i32>, u8) {
+        let class = match self.qos_class {
+            "Guaranteed" => 0,
+            "Burstable" => 1,
+            _ => 2,
+        };
+        (std::cmp::Reverse(self.priority.unwrap_or(0)), class)
     }
 
     /// Whether others may have to go for it.
@@ -206,42 +216,4 @@ pub(super) fn lacks(config: &AgentConfig, demand: &Demand, taken: &Taken<'_>) ->
         }
     }
     lacks
-}
-
-/// What a pod requests: its containers and sidecars together, or the init container that needs more than they do.
-fn requests(spec: &PodSpec) -> BTreeMap<String, Quantity> {
-    let of = |container: &Container| -> BTreeMap<String, Quantity> {
-        let requests = container.resources.iter().flat_map(|resources| resources.requests.iter().flatten());
-        requests.map(|(name, text)| (name.clone(), amount(text))).collect()
-    };
-    let add = |sum: &mut BTreeMap<String, Quantity>, more: BTreeMap<String, Quantity>| {
-        for (name, amount) in more {
-            let total = sum.get(&name).map_or(amount, |known| *known + amount);
-            sum.insert(name, total);
-        }
-    };
-    let mut total = BTreeMap::new();
-    spec.containers.iter().for_each(|container| add(&mut total, of(container)));
-    let (mut sidecars, mut peak) = (BTreeMap::new(), BTreeMap::<String, Quantity>::new());
-    for init in spec.init_containers.iter().flatten() {
-        let mut now = sidecars.clone();
-        add(&mut now, of(init));
-        for (name, amount) in &now {
-            let known = peak.entry(name.clone()).or_insert(*amount);
-            *known = (*known).max(*amount);
-        }
-        if role_of_init(init) == Role::Sidecar {
-            sidecars = now;
-        }
-    }
-    add(&mut total, sidecars);
-    for (name, amount) in peak {
-        let known = total.entry(name).or_insert(amount);
-        *known = (*known).max(amount);
-    }
-    add(&mut total, spec.overhead.iter().flatten().map(|(name, text)| (name.clone(), amount(text))).collect());
-    if let Some(whole) = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()) {
-        total.extend(whole.iter().map(|(name, text)| (name.clone(), amount(text))));
-    }
-    total
 }

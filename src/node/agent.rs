@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -12,20 +12,18 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::admit::{Demand, Lack, Verdict, admit};
+use super::admission::Held;
 use super::config::AgentConfig;
 use super::endpoint::Endpoint;
 use super::lease;
 use super::machine::Machine;
-use super::pod_worker::state::PodState;
-use super::pod_worker::{Handle, Wanted};
-use super::preempt;
-use super::register::{initial, register};
+use super::pod_worker::Handle;
+use super::register::register;
 use super::static_pod::{self, Mirrors, StaticPods};
 use super::stats::Samples;
 use super::status::node::{node_status, same_status};
 use crate::api::{ApiError, FieldSelector, LabelSelector, NodeEndpoint};
-use crate::client::{Change, EventRecorder, EventType, Informer, Informers};
+use crate::client::{Change, EventRecorder, Informer, Informers};
 use crate::runtime::{EventKind, Image, Runtime, RuntimeEvent, SandboxStatus};
 
 /// The pause after the API could not be reached.
@@ -39,13 +37,12 @@ pub(super) struct Workers {
     pub(super) machine: Arc<Machine>,
     by_uid: Mutex<BTreeMap<String, Handle>>,
     /// Sandboxes that were there when the agent started and that no worker has taken over yet.
-    found: Mutex<Vec<SandboxStatus>>,
+    pub(super) found: Mutex<Vec<SandboxStatus>>,
     /// Critical pods that others make room for.
-    held: Mutex<Held>,
+    pub(super) held: Mutex<Held>,
+    /// Who tries again to resize pods for which there was no room.
+    pub(super) resizing: Mutex<Option<AbortOnDropHandle<()>>>,
 }
-
-/// Pods that are not started yet, by UID, and who will start them.
-type Held = BTreeMap<String, (Arc<Pod>, AbortOnDropHandle<()>)>;
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,8 +87,13 @@ impl Agent {
             config,
             runtime,
         });
-        let workers =
-            Arc::new(Workers { machine, by_uid: Mutex::default(), found: Mutex::default(), held: Mutex::default() });
+        let workers = Arc::new(Workers {
+            machine,
+            by_uid: Mutex::default(),
+            found: Mutex::default(),
+            held: Mutex::default(),
+            resizing: Mutex::default(),
+        });
         let task = tokio::spawn(run(Arc::clone(&workers)));
         Self { workers, _task: AbortOnDropHandle::new(task) }
     }
@@ -160,7 +162,11 @@ impl Workers {
         }
         let mut workers = self.by_uid();
         if let Some(handle) = workers.get_mut(&uid) {
-            return handle.change(pod, gone);
+            if handle.change(pod, gone) && !gone {
+                drop(workers);
+                self.resize(&uid);
+            }
+            return;
         }
         drop(workers);
         let mut held = self.held();
@@ -189,116 +195,6 @@ impl Workers {
                 tracing::debug!(%error, "a mirror of nothing is not deleted");
             }
         });
-    }
-
-    /// Starts a pod that is not to be found in the API.
-    pub(super) fn accept(self: &Arc<Self>, uid: String, pod: &Arc<Pod>) {
-        self.start(uid, pod, self.by_uid());
-    }
-
-    /// Gives a new pod its worker, unless others have to make room for it first.
-    fn start(self: &Arc<Self>, uid: String, pod: &Arc<Pod>, mut workers: MutexGuard<'_, BTreeMap<String, Handle>>) {
-        let demand = Demand::of(pod);
-        let refused = match self.verdict(pod, &demand, &workers) {
-            Verdict::Admitted => None,
-            Verdict::Refused(refusal) => Some(refusal),
-            Verdict::Lacking(lacks) => match self.make_room(pod, &demand, &lacks, &workers) {
-                Ok(victims) => {
-                    drop(workers);
-                    return self.start_after(uid, pod, victims);
-                }
-                Err(error) => Some((
-                    "UnexpectedAdmissionError".to_owned(),
-                    format!("Unexpected error while attempting to recover from admission failure: {error}"),
-                )),
-            },
-        };
-        let refused = refused.map(|(reason, why)| {
-            self.machine.event(pod, EventType::Warning, &reason, why.clone());
-            (reason, format!("Pod was rejected: {why}"))
-        });
-        let known = {
-            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-            // Oldest first: one before the last is a leftover, and goes with those of pods that are no more.
-            found.iter().rposition(|sandbox| sandbox.uid == uid).map(|at| found.remove(at))
-        };
-        let weak: Weak<Self> = Arc::downgrade(self);
-        let finished = move |uid: &str| {
-            if let Some(workers) = weak.upgrade() {
-                let handle = workers.by_uid().remove(uid);
-                drop(handle); // outside the lock, and from within its own task: there is nothing left to abort
-                workers.machine.mirrors.note();
-            }
-        };
-        let wanted = Wanted { pod: Arc::clone(pod), gone: false, refused };
-        workers.insert(uid, Handle::start(&self.machine, wanted, demand, known, finished));
-    }
-
-    /// Whether the node takes a pod that it has not seen before.
-    fn verdict(&self, pod: &Pod, demand: &Demand, workers: &BTreeMap<String, Handle>) -> Verdict {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        if phase.is_some_and(|phase| phase != "Pending") || pod.metadata.deletion_timestamp.is_some() {
-            return Verdict::Admitted;
-        }
-        let config = &self.machine.config;
-        let (node, Some(spec)) = (self.machine.node.get(), &pod.spec) else { return Verdict::Admitted };
-        let node = node.cloned().unwrap_or_else(|| Arc::new(initial(config)));
-        let taken = workers.values().filter(|handle| !handle.is_over()).map(|handle| &handle.demand.1).collect();
-        admit(config, &node, spec, demand, &taken)
-    }
-
-    /// Ends pods that are less important, so that a critical one finds what it lacks: those that it must wait for.
-    fn make_room(
-        &self,
-        pod: &Pod,
-        demand: &Demand,
-        lacks: &[Lack],
-        workers: &BTreeMap<String, Handle>,
-    ) -> Result<Vec<Arc<Mutex<PodState>>>, String> {
-        let others = workers.iter().filter(|(_, handle)| !handle.is_over());
-        let others = others.map(|(uid, handle)| (uid.as_str(), &handle.demand.1));
-        let victims = preempt::victims(demand, lacks, others);
-        let victims =
-            victims.map_err(|error| format!("preemption: error finding a set of pods to preempt: {error}"))?;
-        tracing::info!(pod = pod.metadata.name, count = victims.len(), "pods make room for a critical one");
-        let handles = victims.into_iter().filter_map(|uid| workers.get(uid));
-        let ended = handles.map(|handle| {
-            if handle.end(preempt::REASON, preempt::MESSAGE) {
-                self.machine.event(&handle.pod(), EventType::Warning, preempt::REASON, preempt::MESSAGE);
-            }
-            Arc::clone(&handle.state)
-        });
-        Ok(ended.collect())
-    }
-
-    /// Starts a pod when others have ended.
-    fn start_after(self: &Arc<Self>, uid: String, pod: &Arc<Pod>, victims: Vec<Arc<Mutex<PodState>>>) {
-        let (machine, weak) = (Arc::clone(&self.machine), Arc::downgrade(self));
-        let key = uid.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                let ended = machine.ended.notified();
-                let is_over = |state: &Arc<Mutex<PodState>>| {
-                    let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-                    state.ending.as_ref().is_some_and(|ending| ending.done)
-                };
-                if victims.iter().all(is_over) {
-                    break;
-                }
-                ended.await;
-            }
-            if let Some(workers) = weak.upgrade()
-                && let Some((pod, this)) = workers.held().remove(&key)
-            {
-                workers.accept(key, &pod);
-                drop(this); // this task, which has nothing left to do
-            }
-        });
-        self.held().insert(uid, (Arc::clone(pod), AbortOnDropHandle::new(task)));
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Passes an event of the runtime on.

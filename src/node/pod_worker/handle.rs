@@ -1,6 +1,7 @@
 //! A pod worker as the agent holds it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use super::state::{Ending, PodState};
 use super::worker::Worker;
 use crate::node::admit::Demand;
 use crate::node::machine::Machine;
+use crate::node::resize::{self, Pending, Resize, UnderWay};
 use crate::runtime::{EventKind, SandboxStatus};
 
 /// What is wanted of a pod.
@@ -42,7 +44,6 @@ impl Handle {
     pub(in crate::node) fn start(
         machine: &Arc<Machine>,
         wanted: Wanted,
-        demand: Demand,
         known: Option<SandboxStatus>,
         finished: impl FnOnce(&str) + Send + 'static,
     ) -> Self {
@@ -51,6 +52,11 @@ impl Handle {
             PodState::new(Arc::clone(&pod), machine.config.address, accepted_at(&pod, machine.clock().now()));
         state.refused = wanted.refused.clone();
         state.remember_restarts();
+        let had = if known.is_some() { resize::recorded(&pod) } else { BTreeMap::new() };
+        if !had.is_empty() {
+            state.resize = Some(Box::new(Resize { allocated: had, ..Resize::default() }));
+        }
+        let demand = Demand::of(&state.allocated_of(&pod));
         state.sandbox = known;
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let ended = matches!(phase, Some("Succeeded" | "Failed"));
@@ -71,12 +77,54 @@ impl Handle {
         Self { wanted, state, demand, poke, _task: AbortOnDropHandle::new(task) }
     }
 
-    /// Passes on the latest version of the pod, or that the API has it no more.
-    pub(in crate::node) fn change(&mut self, pod: &Arc<Pod>, gone: bool) {
-        if self.demand.0 != pod.metadata.generation {
-            self.demand = (pod.metadata.generation, Demand::of(pod));
+    /// Passes on the latest version of the pod, or that the API has it no more. Whether it wants other resources than
+    /// it has.
+    pub(in crate::node) fn change(&mut self, pod: &Arc<Pod>, gone: bool) -> bool {
+        let changed = self.demand.0 != pod.metadata.generation;
+        if changed {
+            let before = Arc::clone(&self.wanted.borrow().pod);
+            self.state().keep_resources(&before, pod);
+            let allocated = self.state().allocated_of(pod);
+            self.demand = (pod.metadata.generation, Demand::of(&allocated));
         }
         self.wanted.send_modify(|wanted| (wanted.pod, wanted.gone) = (Arc::clone(pod), wanted.gone || gone));
+        changed && self.wants_resize()
+    }
+
+    fn state(&self) -> MutexGuard<'_, PodState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the pod wants other resources than it has.
+    pub(in crate::node) fn wants_resize(&self) -> bool {
+        let state = self.state();
+        let over = state.refused.is_some() || state.ending.is_some();
+        !over && state.resize.as_ref().is_some_and(|resize| !resize.allocated.is_empty() || resize.pending.is_some())
+    }
+
+    /// Whether it waits for room.
+    pub(in crate::node) fn is_deferred(&self) -> bool {
+        let state = self.state();
+        let pending = state.resize.as_ref().and_then(|resize| resize.pending.as_ref());
+        state.ending.is_none() && pending.is_some_and(|why| why.reason == "Deferred")
+    }
+
+    /// Grants the pod what its spec wants, or notes why not. Whether that is new.
+    pub(in crate::node) fn set_resize(&self, pending: Option<Pending>, under_way: UnderWay) -> bool {
+        let mut state = self.state();
+        let resize = state.resize.get_or_insert_default();
+        let before = resize.pending.clone();
+        resize.pending = pending;
+        let new = if resize.pending.is_none() {
+            resize.allocated.clear();
+            resize.under_way = Some(under_way);
+            true
+        } else {
+            resize.pending != before
+        };
+        drop(state);
+        self.poke.notify_one();
+        new
     }
 
     /// The pod as its worker knows it.

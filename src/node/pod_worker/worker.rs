@@ -1,5 +1,6 @@
 //! The driver of one pod.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,12 +15,13 @@ use super::handle::Wanted;
 use super::plan::{Action, Plan, backoff_key, full_name, grace_period, plan};
 use super::report::{self, Reported};
 use super::start::{Failed, Start};
-use super::state::{Condemned, Ending, PodState, Waiting, container};
+use super::state::{Condemned, Ending, PodState, Waiting, container, containers};
 use super::termination::{Killing, PodKilling, kill};
 use crate::api::ApiError;
 use crate::client::EventType;
 use crate::node::machine::Machine;
 use crate::node::probe::{self, Aspect, Due, Key, Outcome, Table};
+use crate::node::resize;
 use crate::node::restart::Backoff;
 use crate::node::sandbox;
 use crate::node::static_pod;
@@ -41,6 +43,7 @@ enum Done {
     Sandboxed(RuntimeResult<SandboxStatus>),
     Started(String, Result<(), Failed>),
     Killed(String),
+    Resized(String, RuntimeResult<()>),
 }
 
 /// Drives one pod.
@@ -235,6 +238,7 @@ impl Worker {
             return None; // what runs is not known
         }
         let now = self.now();
+        self.end_resize();
         let Plan { action, wake, waiting } = plan(&self.state(), &self.backoff, now);
         for (name, why) in waiting {
             self.wait_for_restart(&name, why);
@@ -308,9 +312,17 @@ impl Worker {
                 if let Some(ended) = ended {
                     self.backoff.lengthen(&backoff_key(&name), ended, now);
                 }
+                let pod = match self.state().allocated_of(&pod) {
+                    Cow::Borrowed(_) => pod,
+                    Cow::Owned(granted) => Arc::new(granted),
+                };
                 let (volumes, pulls) = (Arc::clone(&self.volumes), Arc::clone(&self.pulls));
                 let start = Start { machine, pod, sandbox, name: name.clone(), attempt, volumes, pulls };
                 Box::pin(async move { Done::Started(name, start.run().await) })
+            }
+            Action::Resize(name, limits) => {
+                let id = self.state().instances(&name)?.last.as_ref()?.id.clone();
+                Box::pin(async move { Done::Resized(name, machine.runtime.update_resources(&id, limits).await) })
             }
             Action::Kill(name, Condemned { message, grace }) => {
                 let state = self.state();
@@ -475,6 +487,7 @@ impl Worker {
                 self.state().retry_at = self.soon(SYNC_RETRY);
             }
             Done::Started(name, result) => self.started(&name, result),
+            Done::Resized(name, result) => self.resized(&name, result),
             Done::Killed(name) => {
                 if let Some(instances) = self.state().containers.get_mut(&name) {
                     instances.condemned = None;
@@ -509,6 +522,41 @@ impl Worker {
                 instances.waiting = Some(Waiting { reason, message });
             }
         }
+    }
+
+    fn resized(&mut self, name: &str, result: RuntimeResult<()>) {
+        let later = self.soon(SYNC_RETRY);
+        let mut state = self.state();
+        let error = result.err().map(|error| format!("failed to resize container {name:?}: {error}"));
+        if let Some(instances) = state.containers.get_mut(name) {
+            instances.retry_at = error.is_some().then_some(later).flatten();
+        }
+        let Some(under_way) = state.resize.as_mut().and_then(|resize| resize.under_way.as_mut()) else { return };
+        let new = error.as_ref().filter(|error| under_way.error.as_ref() != Some(error)).cloned();
+        let generation = under_way.generation;
+        under_way.error = error;
+        if let Some(error) = new {
+            let pod = Arc::clone(&state.pod);
+            let told = resize::told(&pod, generation, Some(&error));
+            self.machine.event(&pod, EventType::Warning, "ResizeError", format!("Pod resize error: {told}"));
+        }
+    }
+
+    /// Tells that all that was granted is done.
+    fn end_resize(&mut self) {
+        let mut state = self.state();
+        let Some(under_way) = state.resize.as_ref().and_then(|resize| resize.under_way.clone()) else { return };
+        if containers(state.spec()).any(|(role, container)| state.to_resize(role, &container).is_some()) {
+            return;
+        }
+        let pod = state.allocated_of(&state.pod).into_owned();
+        if let Some(resize) = &mut state.resize {
+            resize.under_way = None;
+        }
+        state.resize.take_if(|resize| resize.is_over());
+        drop(state);
+        let told = resize::told(&pod, under_way.generation, None);
+        self.machine.event(&pod, EventType::Normal, "ResizeCompleted", format!("Pod resize completed: {told}"));
     }
 
     fn probed(&mut self, key: &Key, id: &ContainerId, outcome: &Outcome) {

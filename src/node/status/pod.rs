@@ -13,6 +13,7 @@ use super::conditions::conditions;
 use super::phase::phase;
 use crate::api::kinds::core::pod::qos_class;
 use crate::node::pod_worker::state::{Instances, PodState, Role, containers, restarts};
+use crate::node::resize;
 use crate::runtime;
 
 /// A time as objects carry it: in whole seconds, so that it is the same when it is read back.
@@ -159,6 +160,7 @@ fn container_status(state: &PodState, role: Role, container: &Container, scheme:
         Role::Init | Role::Ephemeral => Some(true),
         _ => Some(running && instances.started),
     };
+    let allocated = state.resources(container);
     let restarts = instances.last.as_ref().map_or(instances.attempts, |last| last.attempt);
     ContainerStatus {
         name: container.name.clone(),
@@ -174,8 +176,12 @@ fn container_status(state: &PodState, role: Role, container: &Container, scheme:
             .unwrap_or_default(),
         image_id: instances.last.as_ref().map(|last| last.image_id.clone()).unwrap_or_default(),
         container_id: instances.last.as_ref().map(id),
-        allocated_resources: container.resources.as_ref().and_then(|resources| resources.requests.clone()),
-        resources: container.resources.clone().filter(|_| running),
+        allocated_resources: allocated.and_then(|resources| resources.requests.clone()),
+        resources: instances
+            .last
+            .as_ref()
+            .filter(|_| running)
+            .and_then(|last| Some(resize::actual(allocated?, last.limits))),
         volume_mounts: volume_mounts(container),
         ..ContainerStatus::default()
     }

@@ -3,6 +3,7 @@
 mod admission;
 mod lifecycle;
 mod probes;
+mod resize;
 mod static_pods;
 mod stats;
 mod streams;
