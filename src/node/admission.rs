@@ -67,7 +67,7 @@ impl Workers {
             }
         };
         let wanted = Wanted { pod: Arc::clone(pod), gone: false, refused };
-        workers.insert(uid.clone(), Handle::start(&self.machine, wanted, known, finished));
+        workers.insert(uid.clone(), Handle::start(&self.machine, wanted, demand, known, finished));
         // What it has may be another than its spec wants: an agent before this one may have been about to change it.
         let resize = workers.get(&uid).is_some_and(Handle::wants_resize);
         drop(workers);

@@ -9,6 +9,9 @@ use crate::api::Quantity;
 pub(super) const REASON: &str = "Preempting";
 pub(super) const MESSAGE: &str = "Preempted in order to admit critical pod";
 
+/// What the condition of one that goes says.
+pub(super) const CONDITION: &str = "Pod was preempted by Kubelet to accommodate a critical pod.";
+
 /// What is still missing: resource and amount.
 type Missing<'a> = Vec<(&'a str, Quantity)>;
 

@@ -8,6 +8,7 @@ mod examples;
 mod harness;
 mod kubectl;
 mod misbehaviour;
+mod nodes;
 mod recovery;
 mod runtime;
 mod volumes;

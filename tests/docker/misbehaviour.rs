@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
     ),
     (
         "floods",
-        "command: [sh, -c, 'l=$(printf %01000d 0); yes $l | head -c 1073741824; echo the end']",
+        "command: [sh, -c, 'l=$(printf %01000d 0); yes $l | head -c 1073741824; echo; echo the end']",
         "restartPolicy: Never",
         &["terminated Completed 0", "phase Succeeded", "Ready PodCompleted"],
     ),

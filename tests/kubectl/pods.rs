@@ -181,9 +181,10 @@ spec:
             cluster.ok(&format!("patch pod web --subresource resize --patch '{}'", patch(cpu, memory))),
             "pod/web patched\n"
         );
-        let sizes = "{.status.containerStatuses[0].resources.limits}";
-        let wanted = format!("{{\"cpu\":\"{cpu}\",\"memory\":\"{memory}\"}}");
-        cluster.ok(&format!("wait --for=jsonpath='{sizes}'='{wanted}' pod/web --timeout 60s"));
+        for (resource, size) in [("cpu", cpu), ("memory", memory)] {
+            let path = format!("{{.status.containerStatuses[0].resources.limits.{resource}}}");
+            cluster.ok(&format!("wait --for=jsonpath={path}={size} pod/web --timeout 60s"));
+        }
     };
     let restarts = || cluster.ok("get pod web -o jsonpath={.status.containerStatuses[0].restartCount}");
     resize("200m", "64Mi");

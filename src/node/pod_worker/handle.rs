@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::plan::grace_period;
+use super::recall;
 use super::state::{Ending, PodState};
 use super::worker::Worker;
 use crate::node::admit::Demand;
@@ -44,6 +45,7 @@ impl Handle {
     pub(in crate::node) fn start(
         machine: &Arc<Machine>,
         wanted: Wanted,
+        mut demand: Demand,
         known: Option<SandboxStatus>,
         finished: impl FnOnce(&str) + Send + 'static,
     ) -> Self {
@@ -55,13 +57,16 @@ impl Handle {
         let had = if known.is_some() { resize::recorded(&pod) } else { BTreeMap::new() };
         if !had.is_empty() {
             state.resize = Some(Box::new(Resize { allocated: had, ..Resize::default() }));
+            demand = Demand::of(&state.allocated_of(&pod));
         }
-        let demand = Demand::of(&state.allocated_of(&pod));
         state.sandbox = known;
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let ended = matches!(phase, Some("Succeeded" | "Failed"));
         if ended {
             state.ending = Some(Ending { grace: Duration::ZERO, failure: None, done: state.sandbox.is_none() });
+        }
+        if state.ending.is_none() && state.sandbox.is_some() {
+            state.ending = recall::ending(&pod);
         }
         let frozen = ended && state.sandbox.is_none();
         let state = Arc::new(Mutex::new(state));

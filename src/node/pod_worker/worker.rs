@@ -8,20 +8,22 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, OptionFuture};
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::{Notify, watch};
+
+mod outcome;
 
 use super::handle::Wanted;
 use super::plan::{Action, Plan, backoff_key, full_name, grace_period, plan};
+use super::recall;
 use super::report::{self, Reported};
 use super::start::{Failed, Start};
-use super::state::{Condemned, Ending, PodState, Waiting, container, containers};
+use super::state::{Condemned, Ending, PodState, Waiting, container};
 use super::termination::{Killing, PodKilling, kill};
 use crate::api::ApiError;
 use crate::client::EventType;
 use crate::node::machine::Machine;
-use crate::node::probe::{self, Aspect, Due, Key, Outcome, Table};
-use crate::node::resize;
+use crate::node::probe::{self, Due, Key, Outcome, Table};
 use crate::node::restart::Backoff;
 use crate::node::sandbox;
 use crate::node::static_pod;
@@ -79,6 +81,8 @@ pub(super) struct Worker {
     introduced: bool,
     /// Whether the pod had ended before this agent saw it: its status is not this agent's to write.
     frozen: bool,
+    /// When the grace period ends of a pod that was ending before this agent saw it.
+    inherited: Option<Timestamp>,
     /// Whether the API has the pod no more.
     gone: bool,
     /// Whether the API has been asked to delete the pod.
@@ -96,7 +100,12 @@ impl Worker {
         poke: Arc<Notify>,
         frozen: bool,
     ) -> Self {
-        let gone = wanted.borrow().gone;
+        let (gone, inherited) = {
+            let (wanted, state) = (wanted.borrow(), state.lock().unwrap_or_else(PoisonError::into_inner));
+            let deletion = wanted.pod.metadata.deletion_timestamp.as_ref().filter(|_| state.sandbox.is_some());
+            // Which was cut to whole seconds.
+            (wanted.gone, deletion.and_then(|at| at.0.checked_add(Duration::from_secs(1)).ok()))
+        };
         Self {
             machine,
             state,
@@ -118,6 +127,7 @@ impl Worker {
             adopted: false,
             introduced: false,
             frozen,
+            inherited,
             gone,
             deleted: false,
             written: None,
@@ -200,11 +210,13 @@ impl Worker {
         };
         self.look_at = None;
         let adopted = std::mem::replace(&mut self.adopted, true);
-        let mut state = self.state();
+        let shared = Arc::clone(&self.state);
+        let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
         state.observe(sandbox.clone(), found);
         if !adopted {
             // Containers that ran before this agent did are past their hooks.
             state.containers.values_mut().for_each(|instances| instances.hooked = instances.is_running());
+            recall::containers(&mut state, &mut self.backoff, &self.machine.runtime.info().name);
         }
         sandbox
     }
@@ -277,7 +289,10 @@ impl Worker {
         if self.killing.as_ref().is_some_and(|(current, _)| *current <= grace) {
             return;
         }
-        let killing = PodKilling::new(&self.machine, &state, grace);
+        // What an agent before this one began goes on where it was.
+        let over = self.inherited.filter(|_| deletion.is_some());
+        let left = over.map_or(grace, |over| grace.min(self.machine.clock().until(over)));
+        let killing = PodKilling::new(&self.machine, &state, left);
         drop(state);
         self.interrupted |= self.operation.take().is_some();
         self.killing = Some((grace, Box::pin(killing.run())));
@@ -449,148 +464,6 @@ impl Worker {
                 tracing::debug!(%error, "pod status not written");
                 (self.written, self.deleted) = (None, false);
                 self.write_at = self.soon(RETRY);
-            }
-        }
-    }
-
-    fn finish(&mut self, done: Done) {
-        let pod = Arc::clone(&self.state().pod);
-        match done {
-            Done::Mounted(Ok(volumes)) => {
-                self.volumes = Arc::new(volumes);
-                self.refresh_at =
-                    if Volumes::change(&pod) { self.soon(self.machine.config.sync_interval) } else { None };
-                let mut state = self.state();
-                (state.mounted, state.retry_at) = (true, None);
-            }
-            Done::Mounted(Err((volume, why))) => {
-                let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
-                self.machine.event(&pod, EventType::Warning, "FailedMount", message);
-                self.state().retry_at = self.soon(self.mount_retry);
-                self.mount_retry = (self.mount_retry * 2).min(LONGEST_MOUNT_RETRY);
-            }
-            Done::Refreshed(volumes) => {
-                if let Some(volumes) = volumes {
-                    self.volumes = Arc::new(volumes);
-                }
-                self.refresh_at = self.soon(self.machine.config.sync_interval);
-            }
-            Done::Sandboxed(Ok(sandbox)) => {
-                let mut state = self.state();
-                state.retry_at = None;
-                state.sandboxes = sandbox.attempt + 1;
-                state.sandbox = Some(sandbox);
-            }
-            Done::Sandboxed(Err(error)) => {
-                let message = format!("Failed to create pod sandbox: rpc error: code = Unknown desc = {error}");
-                self.machine.event(&pod, EventType::Warning, "FailedCreatePodSandBox", message);
-                self.state().retry_at = self.soon(SYNC_RETRY);
-            }
-            Done::Started(name, result) => self.started(&name, result),
-            Done::Resized(name, result) => self.resized(&name, result),
-            Done::Killed(name) => {
-                if let Some(instances) = self.state().containers.get_mut(&name) {
-                    instances.condemned = None;
-                }
-            }
-        }
-    }
-
-    fn started(&mut self, name: &str, result: Result<(), Failed>) {
-        let now = self.now();
-        let pull = {
-            let pod = Arc::clone(&self.state().pod);
-            let image = pod.spec.as_ref().and_then(|spec| container(spec, name)).and_then(|(_, found)| found.image);
-            let pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
-            image.and_then(|image| pulls.until_since_update(&image, now))
-        };
-        let (soon, later) = (self.soon(crate::node::images::RETRY), self.soon(SYNC_RETRY));
-        let mut state = self.state();
-        let instances = state.containers.entry(name.to_owned()).or_default();
-        match result {
-            Ok(()) => {
-                (instances.hooked, instances.waiting, instances.retry_at) = (true, None, None);
-            }
-            Err(Failed { reason, message }) => {
-                instances.retry_at = match reason {
-                    // The next look tells that there is a pause, and the one after it is over.
-                    "ErrImagePull" => soon,
-                    "ImagePullBackOff" => pull,
-                    "RunContainerError" | "PostStartHookError" => None,
-                    _ => later,
-                };
-                instances.waiting = Some(Waiting { reason, message });
-            }
-        }
-    }
-
-    fn resized(&mut self, name: &str, result: RuntimeResult<()>) {
-        let later = self.soon(SYNC_RETRY);
-        let mut state = self.state();
-        let error = result.err().map(|error| format!("failed to resize container {name:?}: {error}"));
-        if let Some(instances) = state.containers.get_mut(name) {
-            instances.retry_at = error.is_some().then_some(later).flatten();
-        }
-        let Some(under_way) = state.resize.as_mut().and_then(|resize| resize.under_way.as_mut()) else { return };
-        let new = error.as_ref().filter(|error| under_way.error.as_ref() != Some(error)).cloned();
-        let generation = under_way.generation;
-        under_way.error = error;
-        if let Some(error) = new {
-            let pod = Arc::clone(&state.pod);
-            let told = resize::told(&pod, generation, Some(&error));
-            self.machine.event(&pod, EventType::Warning, "ResizeError", format!("Pod resize error: {told}"));
-        }
-    }
-
-    /// Tells that all that was granted is done.
-    fn end_resize(&mut self) {
-        let mut state = self.state();
-        let Some(under_way) = state.resize.as_ref().and_then(|resize| resize.under_way.clone()) else { return };
-        if containers(state.spec()).any(|(role, container)| state.to_resize(role, &container).is_some()) {
-            return;
-        }
-        let pod = state.allocated_of(&state.pod).into_owned();
-        if let Some(resize) = &mut state.resize {
-            resize.under_way = None;
-        }
-        state.resize.take_if(|resize| resize.is_over());
-        drop(state);
-        let told = resize::told(&pod, under_way.generation, None);
-        self.machine.event(&pod, EventType::Normal, "ResizeCompleted", format!("Pod resize completed: {told}"));
-    }
-
-    fn probed(&mut self, key: &Key, id: &ContainerId, outcome: &Outcome) {
-        let (name, aspect) = key;
-        let verdict = self.probes.record(key, id, outcome);
-        let mut state = self.state();
-        let pod = Arc::clone(&state.pod);
-        let tell = |what: &str, why: &str| {
-            let message = format!("{} probe {what}: {why}", aspect.title());
-            self.machine.container_event(&pod, name, EventType::Warning, "Unhealthy", message);
-        };
-        match outcome {
-            Outcome::Success => {}
-            Outcome::Failure(why) => tell("failed", why),
-            Outcome::Error(why) => tell("errored and resulted in unknown state", why),
-        }
-        let Some(verdict) = verdict else { return };
-        let Some(instances) = state.containers.get_mut(name) else { return };
-        if instances.last.as_ref().is_none_or(|last| last.id != *id) {
-            return; // of an instance that is no more
-        }
-        match aspect {
-            Aspect::Readiness => instances.ready = verdict.holds,
-            Aspect::Startup if verdict.holds => instances.started = true,
-            Aspect::Liveness if verdict.holds => {}
-            Aspect::Startup | Aspect::Liveness => {
-                let spec: Option<&PodSpec> = pod.spec.as_ref();
-                let probe =
-                    spec.and_then(|spec| container(spec, name)).and_then(|(_, found)| aspect.of(&found).cloned());
-                let grace = probe.and_then(|probe| probe.termination_grace_period_seconds);
-                instances.condemned = Some(Condemned {
-                    message: format!("Container {name} failed {} probe, will be restarted", aspect.word()),
-                    grace: grace.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
-                });
             }
         }
     }

@@ -92,7 +92,7 @@ fn disrupted(state: &PodState) -> Option<Verdict> {
     (*reason == preempt::REASON).then(|| Verdict {
         holds: true,
         reason: Some("TerminationByKubelet"),
-        message: Some("Pod was preempted by Kubelet to accommodate a critical pod.".to_owned()),
+        message: Some(preempt::CONDITION.to_owned()),
     })
 }
 

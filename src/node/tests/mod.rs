@@ -4,6 +4,7 @@ mod admission;
 mod lifecycle;
 mod probes;
 mod resize;
+mod restart;
 mod static_pods;
 mod stats;
 mod streams;
