@@ -91,3 +91,57 @@ fn distance(missing: &Missing<'_>, pod: &Demand) -> f64 {
 fn size(pod: &Demand) -> (Quantity, Quantity) {
     (pod.request("memory"), pod.request("cpu"))
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::json;
+
+    use super::*;
+    use crate::node::AgentConfig;
+    use crate::node::admit::{Taken, lacks};
+
+    /// A pod of that priority with CPU and memory (MiB) requested, and limited to as much where it is guaranteed.
+    fn pod(priority: i32, cpu: i64, memory: i64, guaranteed: bool) -> Demand {
+        let amounts = json!({ "cpu": format!("{cpu}m"), "memory": format!("{memory}Mi") });
+        let resources = match (cpu + memory, guaranteed) {
+            (0, _) => json!({}),
+            (_, true) => json!({ "requests": amounts, "limits": amounts }),
+            (_, false) => json!({ "requests": amounts }),
+        };
+        let spec = json!({ "priority": priority, "containers": [{ "name": "main", "resources": resources }] });
+        Demand::of(&serde_json::from_value::<Pod>(json!({ "spec": spec })).unwrap())
+    }
+
+    /// Who goes for a critical pod of that size on a node of 2 CPUs and 2 GiB.
+    fn going(cpu: i64, memory: i64, others: &[Demand]) -> Result<Vec<usize>, String> {
+        let config =
+            AgentConfig::new("n1", [172, 16, 0, 1].into()).with_capacity("cpu", "2").with_capacity("memory", "2Gi");
+        let critical = pod(2_000_000_000, cpu, memory, false);
+        let lacks = lacks(&config, &critical, &others.iter().collect::<Taken<'_>>());
+        victims(&critical, &lacks, others.iter().enumerate()).map(|mut going| {
+            going.sort_unstable();
+            going
+        })
+    }
+
+    #[test]
+    fn as_few_go_as_will_do_and_the_promised_ones_last() {
+        let [small, large, promised] = [pod(0, 300, 100, false), pod(0, 900, 100, false), pod(0, 800, 100, true)];
+        let others = [small, large, promised];
+        assert_eq!(going(200, 100, &others), Ok(vec![0]), "the smaller of two that will do");
+        assert_eq!(going(700, 100, &others), Ok(vec![1]), "one rather than two");
+        assert_eq!(going(1200, 100, &others), Ok(vec![0, 1]));
+        assert_eq!(going(1300, 100, &others), Ok(vec![1, 2]), "only what is missing after all others goes of them");
+    }
+
+    #[test]
+    fn nobody_goes_for_nothing() {
+        let others = [pod(2_000_000_001, 1500, 100, false), pod(0, 300, 100, false)];
+        let error = going(1000, 100, &others).unwrap_err();
+        assert_eq!(error, "no set of running pods found to reclaim resources: [(res: cpu, q: 500), ]");
+        assert_eq!(going(400, 100, &others), Ok(vec![1]), "a more important one stays");
+        let memory = [pod(0, 100, 1900, false), pod(0, 1800, 100, false)];
+        assert_eq!(going(100, 1000, &memory), Ok(vec![0]), "who has what is missing");
+    }
+}
