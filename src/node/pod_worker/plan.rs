@@ -150,7 +150,7 @@ fn next_start(
         return Next::Later;
     }
     let Some(exit) = instances.exit() else { return Next::Now };
-    if !restarts(state.spec(), role, container, exit.code) && !has_changed(instances, container) {
+    if !restarts(state.spec(), role, container, exit.code) && !is_replaced(state, role, instances, container) {
         return Next::Never;
     }
     let Some((until, pause)) = backoff.until(&backoff_key(&container.name), exit.finished_at, now) else {
@@ -173,7 +173,8 @@ fn has_ended(state: &PodState) -> bool {
     let is_over = |role: Role, container: &Container| {
         state.instances(&container.name).is_some_and(|instances| {
             let exit = instances.exit();
-            exit.is_some_and(|exit| !restarts(spec, role, container, exit.code)) && !has_changed(instances, container)
+            exit.is_some_and(|exit| !restarts(spec, role, container, exit.code))
+                && !is_replaced(state, role, instances, container)
         })
     };
     let failed_init = !state.is_initialized()
@@ -187,6 +188,12 @@ fn has_ended(state: &PodState) -> bool {
 /// Whether the container is of another image than its pod now wants: it is replaced, whatever its restart policy.
 fn has_changed(instances: &Instances, container: &Container) -> bool {
     instances.last.as_ref().is_some_and(|last| container.image.as_ref().is_some_and(|image| *image != last.image))
+}
+
+/// Whether a container that has ended is started again whatever its restart policy: it ended to become another.
+fn is_replaced(state: &PodState, role: Role, instances: &Instances, container: &Container) -> bool {
+    let resized = state.to_resize(role, container);
+    has_changed(instances, container) || resized.is_some_and(|(now, wanted)| needs_restart(container, now, wanted))
 }
 
 /// How long the pod's containers may take to end.

@@ -237,10 +237,10 @@ impl PodState {
         had.or(container.resources.as_ref())
     }
 
-    /// What a running container has now and should have, where a change of that is under way.
+    /// What a container has, or had when it ended, and what it should have, where a change of that is under way.
     pub(super) fn to_resize(&self, role: Role, container: &Container) -> Option<(Limits, Limits)> {
         self.resize.as_ref()?.under_way.as_ref()?;
-        let last = self.instances(&container.name)?.last.as_ref().filter(|last| last.is_running())?;
+        let last = self.instances(&container.name)?.last.as_ref()?;
         let wanted = Limits::of(self.resources(container).unwrap_or(&ResourceRequirements::default()));
         (matches!(role, Role::Main | Role::Sidecar) && last.limits != wanted).then_some((last.limits, wanted))
     }

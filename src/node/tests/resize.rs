@@ -139,3 +139,78 @@ async fn more_than_the_node_has_is_refused_and_what_is_taken_back_is_forgotten()
     world.pass(1).await;
     assert_eq!(world.sizes("web").await.0, limits(&sized("250m", "64Mi")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn sidecars_are_resized_and_what_ends_for_it_begins_anew() {
+    let world = World::new().await;
+    let policy = json!([{ "resourceName": "memory", "restartPolicy": "RestartContainer" }]);
+    let spec = json!({
+        "restartPolicy": "OnFailure",
+        "initContainers": [{ "name": "proxy", "image": "x", "restartPolicy": "Always", "resources": sized("100m", "64Mi") }],
+        "containers": [{ "name": "main", "image": "x", "resources": sized("100m", "64Mi"), "resizePolicy": policy }],
+    });
+    world.run("web", spec).await;
+    world.pass(2).await;
+    assert_eq!(world.summary("web").await, "Running: proxy ready, main ready");
+    let patch = json!({ "spec": {
+        "initContainers": [{ "name": "proxy", "resources": sized("200m", "64Mi") }],
+        "containers": [{ "name": "main", "resources": sized("100m", "128Mi") }],
+    } });
+    let pods = world.client.api::<Pod>("default");
+    pods.dynamic().patch("web", "resize", Patch::Strategic(patch), &WriteOptions::default()).await.unwrap();
+    world.pass(5).await;
+    assert_eq!(world.summary("web").await, "Running: proxy ready, main ready #1");
+    assert_eq!(world.resize_conditions("web").await, []);
+    let status = world.status("web").await;
+    let limits = |status: &ContainerStatus| json!(status.resources.as_ref().unwrap().limits);
+    assert_eq!(limits(&status.init_container_statuses.unwrap()[0]), sized("200m", "64Mi")["limits"]);
+    assert_eq!(limits(&status.container_statuses.unwrap()[0]), sized("100m", "128Mi")["limits"]);
+}
+
+/// A runtime that cannot change what runs, until it can.
+#[derive(Debug)]
+struct Stiff(MemoryRuntime, std::sync::atomic::AtomicBool);
+
+#[async_trait::async_trait]
+impl crate::runtime::Layer for Stiff {
+    fn below(&self) -> &dyn Runtime {
+        &self.0
+    }
+
+    async fn update_resources(&self, id: &crate::runtime::ContainerId, limits: Limits) -> crate::runtime::Result<()> {
+        if self.1.load(std::sync::atomic::Ordering::Relaxed) {
+            let (operation, message) = ("update container".to_owned(), "device or resource busy".to_owned());
+            return Err(crate::runtime::RuntimeError::Engine { operation, message });
+        }
+        self.0.update_resources(id, limits).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_runtime_does_not_do_is_told_and_tried_again() {
+    let mut world = World::new().await;
+    let stiff = Arc::new(Stiff(world.runtime.clone(), true.into()));
+    let config = AgentConfig::new("n1", "172.16.0.1".parse().unwrap()).with_capacity("cpu", "2");
+    world.agent = None;
+    world.agent = Some(Agent::start(config, &world.informers, stiff.clone()));
+    world.run_image("web", "x", json!({ "resources": sized("500m", "64Mi") })).await;
+    world.pass(1).await;
+    world.resize("web", sized("1", "64Mi")).await;
+    world.pass(1).await;
+    let why = "failed to resize container \"main\": failed to update container: device or resource busy";
+    let failed = [("PodResizeInProgress".to_owned(), Some("Error".to_owned()), Some(why.to_owned()))];
+    assert_eq!(world.resize_conditions("web").await, failed);
+    let had = sized("500m", "64Mi");
+    let (now, told, allocated) = world.sizes("web").await;
+    assert_eq!((now, told), (limits(&had), had));
+    assert_eq!(allocated, sized("1", "64Mi")["requests"], "it was granted");
+    let told = world.events("web").await.into_iter().filter(|event| event.starts_with("ResizeError")).count();
+    assert_eq!(told, 1);
+    // An agent that begins anew takes up what was granted.
+    stiff.1.store(false, std::sync::atomic::Ordering::Relaxed);
+    world.agent = None;
+    world.start_agent();
+    world.pass(2).await;
+    assert_eq!(world.sizes("web").await.0, limits(&sized("1", "64Mi")));
+    assert_eq!(world.resize_conditions("web").await, []);
+}

@@ -3,12 +3,12 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::{Done, LONGEST_MOUNT_RETRY, SYNC_RETRY, Worker};
 use crate::client::EventType;
 use crate::node::pod_worker::start::Failed;
-use crate::node::pod_worker::state::{Condemned, Waiting, container, containers};
+use crate::node::pod_worker::state::{Condemned, Instances, Waiting, container, containers};
 use crate::node::probe::{Aspect, Key, Outcome};
 use crate::node::resize;
 use crate::node::volume::Volumes;
@@ -108,7 +108,13 @@ impl Worker {
     pub(super) fn end_resize(&mut self) {
         let mut state = self.state();
         let Some(under_way) = state.resize.as_ref().and_then(|resize| resize.under_way.clone()) else { return };
-        if containers(state.spec()).any(|(role, container)| state.to_resize(role, &container).is_some()) {
+        // One that has ended is done, unless it ended for this.
+        let left = |role, container: &Container| {
+            let running = state.instances(&container.name).is_some_and(Instances::is_running);
+            let resize = state.to_resize(role, container);
+            resize.is_some_and(|(now, wanted)| running || resize::needs_restart(container, now, wanted))
+        };
+        if containers(state.spec()).any(|(role, container)| left(role, &container)) {
             return;
         }
         let pod = state.allocated_of(&state.pod).into_owned();
