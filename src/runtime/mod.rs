@@ -33,7 +33,9 @@ use futures::stream::BoxStream;
 use crate::api::{ByteStream, ExecOptions, ExecSession, LogOptions, Output};
 
 pub use address::PodRange;
-pub use container::{ContainerConfig, ContainerId, ContainerState, ContainerStatus, Exit, Medium, Mount, MountSource};
+pub use container::{
+    ContainerConfig, ContainerId, ContainerState, ContainerStatus, Device, Exit, Medium, Mount, MountSource,
+};
 pub use error::RuntimeError;
 pub use event::{EventKind, RuntimeEvent};
 pub use files::{File, FileTree};

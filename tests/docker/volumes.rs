@@ -98,3 +98,62 @@ spec:
     bench.remove().await;
     std::fs::remove_dir_all(base).expect("the directory");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_device_of_the_machine_is_a_volume() {
+    let bench = Bench::new("devices").await;
+    let cluster = Cluster::builder().docker(&bench.docker).start().await.expect("a cluster");
+    let image = variable("TEST_IMAGE");
+    let base = std::env::temp_dir().join("block-devices");
+    std::fs::create_dir_all(&base).expect("a directory");
+    let disk = base.join("disk");
+    // A name for a device; nothing is read from it.
+    let made = std::process::Command::new("mknod").arg(&disk).args(["b", "7", "250"]).status().expect("mknod");
+    assert!(made.success());
+    let claim = |name: &str, path: &str, volumes: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {name}}}
+spec:
+  capacity: {{storage: 1Gi}}
+  accessModes: [ReadWriteOnce]
+  volumeMode: Block
+  local: {{path: {path}}}
+  nodeAffinity: {{required: {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/os, operator: Exists}}]}}]}}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: {name}}}
+spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}, volumeMode: Block, storageClassName: '', volumeName: {name}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{{name: main, image: {image}, command: [sh, -c, 'test -b /dev/xvda && exec sleep 3600'], {volumes}}}]
+  volumes: [{{name: disk, persistentVolumeClaim: {{claimName: {name}}}}}]
+"
+        )
+    };
+    let device = "volumeDevices: [{name: disk, devicePath: /dev/xvda}]";
+    let disk = disk.display().to_string();
+    for (name, path, volumes) in [
+        ("good", disk.as_str(), device),
+        ("file", "/etc/passwd", device),
+        ("mounted", disk.as_str(), "volumeMounts: [{name: disk, mountPath: /disk}]"),
+    ] {
+        cluster.apply(&claim(name, path, volumes)).await.expect("a pod");
+    }
+    until(&cluster, |pods| {
+        pods.get("good").is_some_and(is_ready)
+            && pods.get("file").is_some_and(|pod| waits(pod, "ContainerCreating"))
+            && pods.get("mounted").is_some_and(|pod| waits(pod, "CreateContainerConfigError"))
+    })
+    .await;
+    cluster.stop().await;
+    bench.remove().await;
+    std::fs::remove_dir_all(base).expect("the directory");
+}

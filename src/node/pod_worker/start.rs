@@ -137,6 +137,7 @@ impl Start {
             command: expanded(&container.command),
             args: expanded(&container.args),
             working_dir: container.working_dir.clone().unwrap_or_default(),
+            devices: self.volumes.devices(container)?,
             mounts,
             ports: container.ports.clone().unwrap_or_default(),
             resources: container.resources.clone().unwrap_or_default(),
