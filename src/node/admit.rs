@@ -1,27 +1,77 @@
 //! Whether a node takes a pod that was bound to it.
+//!
+//! Source: the kubelet's `lifecycle.PredicateAdmitHandler`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Node, PodSpec};
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 
 use super::AgentConfig;
 use super::pod_worker::state::{Role, role_of_init};
-use crate::api::Quantity;
-use crate::api::rules::resources::{amount, amount_of};
+use super::static_pod;
+use crate::api::kinds::core::pod::{qos_class, requests};
+use crate::api::rules::placement::{is_selected, tolerates};
+use crate::api::rules::resources::amount_of;
+use crate::api::{Format, Quantity};
 
 /// Reason and message of a refusal, as they stand in the pod's status.
 pub(super) type Refusal = (String, String);
 
-/// What a pod takes of its node.
+/// Pods of this priority and above are critical (`system-cluster-critical`).
+const CRITICAL: i32 = 2_000_000_000;
+
+/// A port of the node: its protocol, address (empty: all) and number.
+type HostPort = (String, String, i32);
+
+/// What a pod takes of its node, and how much it matters.
 #[derive(Debug, Default)]
 pub(super) struct Demand {
-    requests: BTreeMap<String, Quantity>,
-    host_ports: Vec<(String, i32)>,
+    pub(super) requests: BTreeMap<String, Quantity>,
+    host_ports: Vec<HostPort>,
+    priority: Option<i32>,
+    pub(super) is_static: bool,
+    pub(super) qos_class: &'static str,
 }
 
 impl Demand {
-    pub(super) fn of(spec: &PodSpec) -> Self {
-        Self { requests: requests(spec), host_ports: host_ports(spec).collect() }
+    pub(super) fn of(pod: &Pod) -> Self {
+        let Some(spec) = &pod.spec else { return Self::default() };
+        Self {
+            requests: requests::of_pod(spec),
+            host_ports: host_ports(spec).collect(),
+            priority: spec.priority,
+            is_static: static_pod::is_static(pod),
+            qos_class: qos_class(spec),
+        }
+    }
+
+    /// How much of a resource the pod requests.
+    pub(super) fn request(&self, resource: &str) -> Quantity {
+        match resource {
+            "pods" => Quantity::ONE,
+            name => self.requests.get(name).copied().unwrap_or(Quantity::ZERO),
+        }
+    }
+
+    /// In which order pods are given more: by priority, then by what they were promised.
+    pub(super) fn rank(&self) -> (std::cmp::Reverse<i32>, u8) {
+        let class = match self.qos_class {
+            "Guaranteed" => 0,
+            "Burstable" => 1,
+            _ => 2,
+        };
+        (std::cmp::Reverse(self.priority.unwrap_or(0)), class)
+    }
+
+    /// Whether others may have to go for it.
+    fn is_critical(&self) -> bool {
+        self.is_static || self.priority.is_some_and(|priority| priority >= CRITICAL)
+    }
+
+    /// Whether `other` may have to go for it.
+    pub(super) fn goes_before(&self, other: &Self) -> bool {
+        let higher = matches!((self.priority, other.priority), (Some(own), Some(other)) if own > other);
+        self.is_critical() && !other.is_critical() || higher
     }
 }
 
@@ -30,7 +80,7 @@ impl Demand {
 pub(super) struct Taken<'a> {
     pods: i64,
     requests: BTreeMap<&'a str, Quantity>,
-    host_ports: BTreeSet<&'a (String, i32)>,
+    host_ports: Vec<&'a HostPort>,
 }
 
 impl<'a> FromIterator<&'a Demand> for Taken<'a> {
@@ -47,109 +97,123 @@ impl<'a> FromIterator<&'a Demand> for Taken<'a> {
     }
 }
 
-/// Whether the node takes a pod of that spec and demand beside what is `taken`.
-pub(super) fn admit(
-    config: &AgentConfig,
-    node: &Node,
-    spec: &PodSpec,
-    demand: &Demand,
-    taken: &Taken<'_>,
-) -> Result<(), Refusal> {
-    let refuse = |reason: &str, why: String| Err((reason.to_owned(), format!("Pod was rejected: {why}")));
-    let predicate = |name: &str, why: &str| refuse(name, format!("Predicate {name} failed: {why}"));
-    fits(config, demand, taken).or_else(|(reason, why)| refuse(&reason, why))?;
-    let labels = node.metadata.labels.clone().unwrap_or_default();
-    let selector = spec.node_selector.iter().flatten();
-    if selector.into_iter().any(|(name, value)| labels.get(name) != Some(value)) {
-        return predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");
-    }
-    if demand.host_ports.iter().any(|port| taken.host_ports.contains(port)) {
-        return predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports");
-    }
-    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
-    for taint in taints.filter(|taint| taint.effect == "NoExecute") {
-        let tolerated = spec.tolerations.iter().flatten().any(|toleration| {
-            let effect = toleration.effect.as_deref().unwrap_or_default();
-            let key = toleration.key.as_deref().unwrap_or_default();
-            let exists = toleration.operator.as_deref() == Some("Exists");
-            (effect.is_empty() || effect == taint.effect)
-                && (key == taint.key || (key.is_empty() && exists))
-                && (exists
-                    || toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default())
-        });
-        if !tolerated {
-            return predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate");
-        }
-    }
-    Ok(())
+/// So much of a resource is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lack {
+    pub(super) resource: String,
+    requested: Quantity,
+    used: Quantity,
+    capacity: Quantity,
 }
 
-fn host_ports(spec: &PodSpec) -> impl Iterator<Item = (String, i32)> {
-    let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
+impl Lack {
+    /// How much others must give back.
+    pub(super) fn missing(&self) -> Quantity {
+        self.requested + self.used - self.capacity
+    }
+
+    /// An amount in the unit in which messages have it.
+    pub(super) fn unit(resource: &str, amount: Quantity) -> i64 {
+        if resource == "cpu" { amount.milli_value() } else { amount.value() }
+    }
+
+    /// As the kubelet tells it.
+    pub(super) fn message(&self) -> String {
+        let name = &self.resource;
+        let [requested, used, capacity] =
+            [self.requested, self.used, self.capacity].map(|amount| Self::unit(name, amount));
+        format!("Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}")
+    }
+}
+
+/// What came of looking at a pod.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The node takes it.
+    Admitted,
+    /// The node does not.
+    Refused(Refusal),
+    /// The node takes it, critical as it is, once others have made room.
+    Lacking(Vec<Lack>),
+}
+
+/// Whether the node takes a pod of that spec and demand beside what is `taken`.
+pub(super) fn admit(config: &AgentConfig, node: &Node, spec: &PodSpec, demand: &Demand, taken: &Taken<'_>) -> Verdict {
+    let refuse = |reason: &str, why: &str| Verdict::Refused((reason.to_owned(), why.to_owned()));
+    let predicate = |name: &str, why: &str| refuse(name, &format!("Predicate {name} failed: {why}"));
+    let os = spec.node_selector.as_ref().and_then(|labels| labels.get("kubernetes.io/os"));
+    if os.is_some_and(|os| os != "linux") {
+        let why = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label";
+        return refuse("PodOSSelectorNodeLabelDoesNotMatch", why);
+    }
+    if spec.os.as_ref().is_some_and(|os| os.name != "linux") {
+        return refuse("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS");
+    }
+    // Of several reasons the first is told; a critical pod is refused only for what nobody can make room for.
+    let lacks = lacks(config, demand, taken);
+    if let Some(first) = lacks.first().filter(|_| !demand.is_critical()) {
+        return refuse(&format!("OutOf{}", first.resource), &first.message());
+    }
+    if !is_selected(spec, node) {
+        return predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");
+    }
+    if demand.host_ports.iter().any(|port| taken.host_ports.iter().any(|other| conflict(port, other))) {
+        return predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports");
+    }
+    let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    let tolerations = spec.tolerations.as_deref().unwrap_or_default();
+    if !demand.is_static && taints.any(|taint| taint.effect == "NoExecute" && !tolerates(tolerations, taint)) {
+        return predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate");
+    }
+    if lacks.is_empty() { Verdict::Admitted } else { Verdict::Lacking(lacks) }
+}
+
+fn host_ports(spec: &PodSpec) -> impl Iterator<Item = HostPort> {
+    let init = spec.init_containers.iter().flatten().filter(|init| role_of_init(init) == Role::Sidecar);
+    let ports = spec.containers.iter().chain(init).flat_map(|container| container.ports.iter().flatten());
     ports.filter_map(|port| {
         let host = port.host_port.filter(|port| *port > 0)?;
-        Some((port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()), host))
+        let ip = port.host_ip.clone().filter(|ip| ip != "0.0.0.0").unwrap_or_default();
+        Some((port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()), ip, host))
     })
 }
 
-/// Whether the node has what the pod requests.
-fn fits(config: &AgentConfig, demand: &Demand, taken: &Taken<'_>) -> Result<(), Refusal> {
-    let allocatable = config.allocatable();
-    let pods = amount_of(Some(&allocatable), "pods").map_or(i64::MAX, Quantity::value);
-    let lacking = |name: &str, requested: i64, used: i64, capacity: i64| {
-        let why = format!(
-            "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
-        );
-        Err((format!("OutOf{name}"), why))
-    };
-    if taken.pods >= pods {
-        return lacking("pods", 1, taken.pods, pods);
-    }
-    for (name, &requested) in demand.requests.iter().filter(|(_, requested)| !requested.is_zero()) {
-        let used = taken.requests.get(name.as_str()).copied().unwrap_or(Quantity::ZERO);
-        let capacity = amount_of(Some(&allocatable), name).unwrap_or(Quantity::ZERO);
-        if used + requested > capacity {
-            let unit = if name == "cpu" { Quantity::milli_value } else { Quantity::value };
-            return lacking(name, unit(requested), unit(used), unit(capacity));
-        }
-    }
-    Ok(())
+fn conflict((protocol, ip, port): &HostPort, other: &HostPort) -> bool {
+    let same_address = ip.is_empty() || other.1.is_empty() || *ip == other.1;
+    same_address && (protocol, port) == (&other.0, &other.2)
 }
 
-/// What a pod requests: its containers and sidecars together, or the init container that needs more than they do.
-fn requests(spec: &PodSpec) -> BTreeMap<String, Quantity> {
-    let of = |container: &Container| -> BTreeMap<String, Quantity> {
-        let requests = container.resources.iter().flat_map(|resources| resources.requests.iter().flatten());
-        requests.map(|(name, text)| (name.clone(), amount(text))).collect()
+/// What the node lacks of what the pod requests, in the order in which it is told.
+pub(super) fn lacks(config: &AgentConfig, demand: &Demand, taken: &Taken<'_>) -> Vec<Lack> {
+    let allocatable = config.allocatable();
+    let mut lacks = Vec::new();
+    let pods = amount_of(Some(&allocatable), "pods").filter(|pods| taken.pods >= pods.value());
+    let pod = |capacity| Lack {
+        resource: "pods".to_owned(),
+        requested: Quantity::ONE,
+        used: Quantity::new(taken.pods, Format::DecimalSi),
+        capacity,
     };
-    let add = |sum: &mut BTreeMap<String, Quantity>, more: BTreeMap<String, Quantity>| {
-        for (name, amount) in more {
-            let total = sum.get(&name).map_or(amount, |known| *known + amount);
-            sum.insert(name, total);
-        }
+    lacks.extend(pods.map(pod));
+    let rank = |name: &str| match name {
+        "cpu" => 0,
+        "memory" => 1,
+        "ephemeral-storage" => 2,
+        _ => 3,
     };
-    let mut total = BTreeMap::new();
-    spec.containers.iter().for_each(|container| add(&mut total, of(container)));
-    let (mut sidecars, mut peak) = (BTreeMap::new(), BTreeMap::<String, Quantity>::new());
-    for init in spec.init_containers.iter().flatten() {
-        let mut now = sidecars.clone();
-        add(&mut now, of(init));
-        for (name, amount) in &now {
-            let known = peak.entry(name.clone()).or_insert(*amount);
-            *known = (*known).max(*amount);
+    let mut requests: Vec<_> = demand.requests.iter().filter(|(_, requested)| !requested.is_zero()).collect();
+    requests.sort_by_key(|(name, _)| rank(name));
+    for (name, &requested) in requests {
+        let capacity = amount_of(Some(&allocatable), name);
+        // What the node has never heard of somebody else has promised: a device plugin, an extender.
+        if capacity.is_none() && name.contains('/') {
+            continue;
         }
-        if role_of_init(init) == Role::Sidecar {
-            sidecars = now;
+        let capacity = capacity.unwrap_or(Quantity::ZERO);
+        let used = taken.requests.get(name.as_str()).copied().unwrap_or(Quantity::ZERO);
+        if used + requested > capacity {
+            lacks.push(Lack { resource: name.clone(), requested, used, capacity });
         }
     }
-    add(&mut total, sidecars);
-    for (name, amount) in peak {
-        let known = total.entry(name).or_insert(amount);
-        *known = (*known).max(amount);
-    }
-    add(&mut total, spec.overhead.iter().flatten().map(|(name, text)| (name.clone(), amount(text))).collect());
-    if let Some(whole) = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()) {
-        total.extend(whole.iter().map(|(name, text)| (name.clone(), amount(text))));
-    }
-    total
+    lacks
 }

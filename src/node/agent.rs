@@ -2,25 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::OptionFuture;
+use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::admit::{Demand, admit};
+use super::admission::Held;
 use super::config::AgentConfig;
 use super::endpoint::Endpoint;
 use super::lease;
 use super::machine::Machine;
-use super::pod_worker::{Handle, Wanted};
+use super::pod_worker::Handle;
 use super::register::register;
+use super::static_pod::{self, Mirrors, StaticPods};
 use super::stats::Samples;
 use super::status::node::{node_status, same_status};
 use crate::api::{ApiError, FieldSelector, LabelSelector, NodeEndpoint};
-use crate::client::{Change, EventRecorder, EventType, Informer, Informers};
-use crate::runtime::{EventKind, Image, Runtime, SandboxStatus};
+use crate::client::{Change, EventRecorder, Informer, Informers};
+use crate::runtime::{EventKind, Image, Runtime, RuntimeEvent, SandboxStatus};
 
 /// The pause after the API could not be reached.
 const RETRY: Duration = Duration::from_secs(1);
@@ -33,7 +37,11 @@ pub(super) struct Workers {
     pub(super) machine: Arc<Machine>,
     by_uid: Mutex<BTreeMap<String, Handle>>,
     /// Sandboxes that were there when the agent started and that no worker has taken over yet.
-    found: Mutex<Vec<SandboxStatus>>,
+    pub(super) found: Mutex<Vec<SandboxStatus>>,
+    /// Critical pods that others make room for.
+    pub(super) held: Mutex<Held>,
+    /// Who tries again to resize pods for which there was no room.
+    pub(super) resizing: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 impl fmt::Debug for Workers {
@@ -73,11 +81,19 @@ impl Agent {
             services: informers.of(),
             samples: Samples::default(),
             node: OnceLock::new(),
+            mirrors: Mirrors::default(),
+            ended: Notify::new(),
             client,
             config,
             runtime,
         });
-        let workers = Arc::new(Workers { machine, by_uid: Mutex::default(), found: Mutex::default() });
+        let workers = Arc::new(Workers {
+            machine,
+            by_uid: Mutex::default(),
+            found: Mutex::default(),
+            held: Mutex::default(),
+            resizing: Mutex::default(),
+        });
         let task = tokio::spawn(run(Arc::clone(&workers)));
         Self { workers, _task: AbortOnDropHandle::new(task) }
     }
@@ -133,6 +149,9 @@ impl Workers {
     /// Passes a change of a pod on to its worker; a new pod gets one.
     fn change(self: &Arc<Self>, change: &Change<Pod>) {
         let pod = change.object();
+        if static_pod::is_mirror(pod) {
+            return self.mirror(change);
+        }
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let gone = change.new.is_none();
         // A pod of the same name that took another's place: the other is gone.
@@ -143,42 +162,39 @@ impl Workers {
         }
         let mut workers = self.by_uid();
         if let Some(handle) = workers.get_mut(&uid) {
-            return handle.change(pod, gone);
-        }
-        if gone {
+            if handle.change(pod, gone) && !gone {
+                drop(workers);
+                self.resize(&uid);
+            }
             return;
         }
-        let demand = pod.spec.as_ref().map(Demand::of).unwrap_or_default();
-        let refused = self.refusal(pod, &demand, &workers);
-        if let Some((reason, message)) = &refused {
-            let why = message.strip_prefix("Pod was rejected: ").unwrap_or(message);
-            self.machine.event(pod, EventType::Warning, reason, why);
-        }
-        let known = {
-            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-            // Oldest first: one before the last is a leftover, and goes with those of pods that are no more.
-            found.iter().rposition(|sandbox| sandbox.uid == uid).map(|at| found.remove(at))
-        };
-        let weak: Weak<Self> = Arc::downgrade(self);
-        let finished = move |uid: &str| {
-            if let Some(workers) = weak.upgrade() {
-                let handle = workers.by_uid().remove(uid);
-                drop(handle); // outside the lock, and from within its own task: there is nothing left to abort
+        drop(workers);
+        let mut held = self.held();
+        match held.get_mut(&uid) {
+            Some(_) if gone => return drop(held.remove(&uid)),
+            Some(waiting) => {
+                waiting.0 = Arc::clone(pod);
+                return;
             }
-        };
-        let wanted = Wanted { pod: Arc::clone(pod), gone, refused };
-        workers.insert(uid, Handle::start(&self.machine, wanted, demand, known, finished));
+            None if gone => return,
+            None => drop(held),
+        }
+        let workers = self.by_uid();
+        self.start(uid, pod, workers);
     }
 
-    /// Why the node does not take a pod that it has not seen before.
-    fn refusal(&self, pod: &Pod, demand: &Demand, workers: &BTreeMap<String, Handle>) -> Option<(String, String)> {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        if phase.is_some_and(|phase| phase != "Pending") || pod.metadata.deletion_timestamp.is_some() {
-            return None;
+    /// Takes note of a mirror: one of a node without static pods is a leftover.
+    fn mirror(&self, change: &Change<Pod>) {
+        let machine = Arc::clone(&self.machine);
+        if machine.config.static_pod_path.is_some() {
+            return machine.mirrors.change(change);
         }
-        let node = self.machine.node.get()?;
-        let taken = workers.values().filter(|handle| !handle.is_over()).map(|handle| &handle.demand.1).collect();
-        admit(&self.machine.config, node, pod.spec.as_ref()?, demand, &taken).err()
+        let Some(mirror) = change.new.clone() else { return };
+        tokio::spawn(async move {
+            if let Err(error) = static_pod::delete_mirror(&machine.client, &mirror).await {
+                tracing::debug!(%error, "a mirror of nothing is not deleted");
+            }
+        });
     }
 
     /// Passes an event of the runtime on.
@@ -192,9 +208,38 @@ impl Workers {
 }
 
 async fn run(workers: Arc<Workers>) {
+    let machine = &workers.machine;
+    let events = machine.runtime.events();
+    let found = loop {
+        match machine.runtime.sandboxes().await {
+            Ok(found) => break found,
+            // Pods that run already would be started anew.
+            Err(error) => tracing::warn!(node = machine.config.name, %error, "the runtime does not tell what it has"),
+        }
+        machine.clock().sleep(RETRY).await;
+    };
+    *workers.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    let static_pods = StaticPods::start(&workers).await;
+    let static_pods = OptionFuture::from(static_pods.map(StaticPods::follow));
+    tokio::select! {
+        biased;
+        () = pass_on(&workers, events) => {} // the runtime has ended
+        () = keep(&workers) => {}
+        Some(()) = static_pods => {}
+    }
+}
+
+/// Passes on what happens in the runtime.
+async fn pass_on(workers: &Workers, mut events: BoxStream<'static, RuntimeEvent>) {
+    while let Some(event) = events.next().await {
+        workers.poke(&event.pod, &event.kind);
+    }
+}
+
+/// Registers the node, follows its pods and says that it is alive.
+async fn keep(workers: &Arc<Workers>) {
     let machine = Arc::clone(&workers.machine);
     let clock = *machine.clock();
-    let mut events = machine.runtime.events();
     let node = loop {
         match register(&machine.client, &machine.config, &*machine.runtime).await {
             Ok(node) => break node,
@@ -207,51 +252,35 @@ async fn run(workers: Arc<Workers>) {
         machine.events.normal(&*node, state, format!("Node {} status is now: {state}", machine.config.name));
     }
     let mut node = Arc::clone(machine.node.get_or_init(|| node));
-    let found = loop {
-        match machine.runtime.sandboxes().await {
-            Ok(found) => break found,
-            // Pods that run already would be started anew.
-            Err(error) => tracing::warn!(node = machine.config.name, %error, "the runtime does not tell what it has"),
-        }
-        clock.sleep(RETRY).await;
-    };
-    *workers.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
     let on_node = FieldSelector::equal("spec.nodeName", machine.config.name.as_str());
     let pods: Informer<Pod> = Informer::start_matching(machine.client.all(), LabelSelector::default(), on_node);
     pods.synced().await;
-    let weak = Arc::downgrade(&workers);
+    let weak = Arc::downgrade(workers);
     let _subscription = pods.subscribe(move |change| {
         if let Some(workers) = weak.upgrade() {
             workers.change(change);
         }
     });
-    remove_strangers(&workers).await;
+    machine.mirrors.complete();
+    remove_strangers(workers).await;
     let (mut lease_at, mut status_at) = (clock.now(), clock.now());
     let (mut reported_at, mut looked, mut held) = (None, None, None);
     loop {
-        tokio::select! {
-            biased;
-            event = events.next() => match event {
-                Some(event) => workers.poke(&event.pod, &event.kind),
-                None => break, // the runtime has ended
-            },
-            () = clock.sleep_until(lease_at.min(status_at)) => {
-                let soon = after(&clock, TOGETHER);
-                if lease_at <= soon {
-                    let renewed = lease::renew(&machine.client, &machine.config, &node, &mut held).await;
-                    lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
-                    renewed.unwrap_or_else(|error| tracing::debug!(%error, "lease not renewed"));
-                }
-                if status_at <= soon {
-                    let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
-                    let reported = report(&machine, due, &mut looked).await;
-                    status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
-                    match reported {
-                        Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
-                        Ok(None) => {}
-                        Err(error) => tracing::debug!(%error, "node status not written"),
-                    }
-                }
+        clock.sleep_until(lease_at.min(status_at)).await;
+        let soon = after(&clock, TOGETHER);
+        if lease_at <= soon {
+            let renewed = lease::renew(&machine.client, &machine.config, &node, &mut held).await;
+            lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
+            renewed.unwrap_or_else(|error| tracing::debug!(%error, "lease not renewed"));
+        }
+        if status_at <= soon {
+            let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
+            let reported = report(&machine, due, &mut looked).await;
+            status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
+            match reported {
+                Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, "node status not written"),
             }
         }
     }

@@ -44,6 +44,10 @@ pub struct AgentConfig {
     pub status_interval: Duration,
     /// How often the status is written although nothing has changed.
     pub status_report: Duration,
+    /// The directory of the node whose manifests are pods that run there whatever the API says (`staticPodPath`).
+    pub static_pod_path: Option<String>,
+    /// How often that directory is looked at.
+    pub file_check: Duration,
     /// How often mounted ConfigMaps and Secrets are refreshed.
     pub sync_interval: Duration,
 }
@@ -69,6 +73,8 @@ impl AgentConfig {
             lease_duration: Duration::from_secs(40),
             status_interval: Duration::from_secs(10),
             status_report: Duration::from_secs(300),
+            static_pod_path: None,
+            file_check: Duration::from_secs(20),
             sync_interval: Duration::from_secs(60),
         }
     }

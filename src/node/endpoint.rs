@@ -1,5 +1,6 @@
 //! What an agent serves to the API server: logs, exec, attach, port-forward, and what is used.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, Weak};
 
 use async_trait::async_trait;
@@ -8,12 +9,13 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, oneshot};
 
 use super::agent::Workers;
+use super::pod_worker::Handle;
 use super::pod_worker::state::{Instances, containers};
 use super::stats::serve;
 use super::stats::summary::summary;
 use crate::api::stats::{Scope, Summary};
 use crate::api::{ApiError, Connect, Connection, ExecOptions, ExecSession, LogOptions, NodeEndpoint, PodRef};
-use crate::runtime::{ContainerId, ContainerStatus, Runtime, RuntimeError, SandboxId};
+use crate::runtime::{ContainerId, ContainerStatus, Runtime, RuntimeError};
 
 /// Serves the pods of one agent, for as long as that lives.
 #[derive(Debug)]
@@ -24,7 +26,6 @@ pub(super) struct Endpoint {
 /// A pod as its worker knows it now.
 struct View {
     pod: Arc<Pod>,
-    sandbox: Option<SandboxId>,
     container: String,
     instances: Instances,
 }
@@ -41,14 +42,7 @@ impl Endpoint {
     /// The pod and one of its containers: the one named, or the only one.
     fn view(&self, workers: &Workers, pod: &PodRef, container: &str) -> Result<View, ApiError> {
         let by_uid = workers.by_uid();
-        let same = |known: &Pod| {
-            known.metadata.namespace.as_ref() == Some(&pod.namespace) && known.metadata.name.as_ref() == Some(&pod.name)
-        };
-        let handle = by_uid.get(&pod.uid).or_else(|| {
-            let unknown = pod.uid.is_empty();
-            by_uid.values().filter(|_| unknown).find(|handle| same(&handle.wanted.borrow().pod))
-        });
-        let handle = handle.ok_or_else(|| ApiError::bad_request(format!("pod {:?} not found", pod.name)))?;
+        let handle = find(&by_uid, pod)?;
         let state = handle.state.lock().unwrap_or_else(PoisonError::into_inner);
         let names: Vec<_> = containers(state.spec()).map(|(_, container)| container.name.clone()).collect();
         let name = match state.spec().containers.as_slice() {
@@ -68,11 +62,21 @@ impl Endpoint {
         }
         Ok(View {
             pod: Arc::clone(&state.pod),
-            sandbox: state.sandbox.as_ref().map(|sandbox| sandbox.id.clone()),
             instances: state.instances(&name).cloned().unwrap_or_default(),
             container: name,
         })
     }
+}
+
+/// The worker of a pod. The API knows a static pod by its mirror, which has another UID.
+fn find<'a>(by_uid: &'a BTreeMap<String, Handle>, pod: &PodRef) -> Result<&'a Handle, ApiError> {
+    let same = |known: &Pod| {
+        known.metadata.namespace.as_ref() == Some(&pod.namespace) && known.metadata.name.as_ref() == Some(&pod.name)
+    };
+    let named = |handle: &&Handle| pod.uid.is_empty() || handle.demand.1.is_static;
+    let by_name = || by_uid.values().filter(named).find(|handle| same(&handle.wanted.borrow().pod));
+    let found = by_uid.get(&pod.uid).or_else(by_name);
+    found.ok_or_else(|| ApiError::bad_request(format!("pod {:?} not found", pod.name)))
 }
 
 impl View {
@@ -167,14 +171,11 @@ impl NodeEndpoint for Endpoint {
                 runtime.attach(&id, &options).await.map(Connection::Exec).map_err(ApiError::internal)
             }
             Connect::PortForward(port) => {
-                let first = {
+                let sandbox = {
                     let by_uid = workers.by_uid();
-                    let handle = by_uid.get(&pod.uid);
-                    handle.and_then(|handle| {
-                        Some(handle.wanted.borrow().pod.spec.as_ref()?.containers.first()?.name.clone())
-                    })
+                    find(&by_uid, pod)?.state.lock().unwrap_or_else(PoisonError::into_inner).sandbox.clone()
                 };
-                let sandbox = self.view(&workers, pod, &first.unwrap_or_default())?.sandbox;
+                let sandbox = sandbox.map(|sandbox| sandbox.id);
                 let sandbox = sandbox.ok_or_else(|| {
                     ApiError::bad_request(format!("pod {:?} does not have a running sandbox", pod.name))
                 })?;

@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
+use tokio::sync::Notify;
 
 use super::AgentConfig;
 use super::env::Facts;
 use super::pod_worker::state::{Role, containers};
+use super::static_pod::Mirrors;
 use super::stats::Samples;
 use crate::client::{Client, EventRecorder, EventType, Informer, reference};
 use crate::clock::Clock;
@@ -24,6 +26,10 @@ pub(super) struct Machine {
     pub(super) samples: Samples,
     /// The Node as it was registered.
     pub(super) node: OnceLock<Arc<Node>>,
+    /// What the API shows of the node's static pods.
+    pub(super) mirrors: Mirrors,
+    /// Told when a pod has ended: whoever waits for what it took looks again.
+    pub(super) ended: Notify,
 }
 
 impl fmt::Debug for Machine {

@@ -4,6 +4,7 @@
 //! asks for, on whatever [`Runtime`](crate::runtime::Runtime) it is given. It reaches the API only through a
 //! [`Client`](crate::client::Client), so it serves a server in this process and one behind HTTPS alike.
 
+mod admission;
 mod admit;
 mod agent;
 mod config;
@@ -15,10 +16,13 @@ mod lease;
 mod machine;
 mod oom;
 mod pod_worker;
+mod preempt;
 mod probe;
 mod register;
+mod resize;
 mod restart;
 mod sandbox;
+mod static_pod;
 mod stats;
 mod status;
 mod volume;

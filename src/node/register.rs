@@ -45,12 +45,22 @@ pub(super) async fn register(
             .modify(&config.name, |node| node.metadata.labels.get_or_insert_default().extend(labels.clone()))
             .await;
     }
-    let annotation = ("volumes.kubernetes.io/controller-managed-attach-detach".to_owned(), "true".to_owned());
     let images = runtime.images().await.unwrap_or_default();
-    let node = Node {
+    let status = Some(node_status(config, runtime, &images, None, client.clock().time()));
+    let node = Node { status, ..initial(config) };
+    match nodes.create(node).await {
+        Err(error) if error.is_already_exists() => nodes.get(&config.name).await,
+        other => other,
+    }
+}
+
+/// The node as it registers, short of its status.
+pub(super) fn initial(config: &AgentConfig) -> Node {
+    let annotation = ("volumes.kubernetes.io/controller-managed-attach-detach".to_owned(), "true".to_owned());
+    Node {
         metadata: ObjectMeta {
             name: Some(config.name.clone()),
-            labels: Some(labels),
+            labels: Some(labels(config)),
             annotations: Some([annotation].into()),
             ..ObjectMeta::default()
         },
@@ -60,10 +70,6 @@ pub(super) async fn register(
             taints: Some(config.taints.clone()).filter(|taints| !taints.is_empty()),
             ..NodeSpec::default()
         }),
-        status: Some(node_status(config, runtime, &images, None, client.clock().time())),
-    };
-    match nodes.create(node).await {
-        Err(error) if error.is_already_exists() => nodes.get(&config.name).await,
-        other => other,
+        status: None,
     }
 }

@@ -47,6 +47,16 @@ impl Backoff {
         (now < until).then_some(until)
     }
 
+    /// Takes over a pause from an attempt at `started` that had `waited`.
+    pub(super) fn recall(&mut self, key: &str, waited: Duration, started: Timestamp) {
+        // Pauses double: what was waited, a start's own time aside, is one of them or none.
+        let mut pause = FIRST;
+        while pause < LONGEST && waited >= pause {
+            pause = (pause * 2).min(LONGEST);
+        }
+        self.0.insert(key.to_owned(), Entry { pause, updated: started });
+    }
+
     /// Lengthens the pause, because of an end at `ended`.
     pub(super) fn lengthen(&mut self, key: &str, ended: Timestamp, now: Timestamp) {
         let pause = match self.0.get(key).filter(|entry| !entry.is_stale(ended)) {
@@ -80,5 +90,14 @@ mod tests {
         assert!(backoff.until("main", at(now + 601), at(now + 601)).is_none());
         backoff.lengthen("main", at(now + 601), at(now + 601));
         assert_eq!(backoff.until("main", at(now + 602), at(now + 602)).unwrap().1, FIRST);
+    }
+
+    #[test]
+    fn a_pause_is_found_out_from_what_was_waited() {
+        for (waited, next) in [(0, 10), (9, 10), (10, 20), (12, 20), (20, 40), (163, 300), (301, 300)] {
+            let mut backoff = Backoff::default();
+            backoff.recall("main", Duration::from_secs(waited), at(0));
+            assert_eq!(backoff.until("main", at(1), at(1)).unwrap().1.as_secs(), next, "after {waited} s");
+        }
     }
 }

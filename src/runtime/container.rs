@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerPort, ResourceRequirements, SecurityContext};
 
+use super::Limits;
 use super::files::FileTree;
 
 /// Identifies a container in its runtime.
@@ -72,6 +73,17 @@ pub struct Mount {
     pub propagation: String,
 }
 
+/// A block device of the node, as a container sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Where it appears in the container.
+    pub path: String,
+    /// Where it is on the node.
+    pub source: String,
+    /// Whether writing is refused.
+    pub read_only: bool,
+}
+
 /// What a container is made from.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerConfig {
@@ -91,6 +103,8 @@ pub struct ContainerConfig {
     pub env: Vec<(String, String)>,
     /// Mounted files.
     pub mounts: Vec<Mount>,
+    /// Block devices.
+    pub devices: Vec<Device>,
     /// The ports that it declares.
     pub ports: Vec<ContainerPort>,
     /// What it may use.
@@ -167,6 +181,8 @@ pub struct ContainerStatus {
     pub state: ContainerState,
     /// The labels that it was made with.
     pub labels: BTreeMap<String, String>,
+    /// What it may use now.
+    pub limits: Limits,
 }
 
 impl ContainerStatus {

@@ -31,6 +31,15 @@ pub enum RuntimeError {
     /// The container cannot be made as configured.
     #[error("{0}")]
     Create(String),
+    /// A part of a volume cannot be mounted: it leads out of the volume, or cannot be made. What is wrong with it is not
+    /// the pod's to know.
+    #[error("failed to prepare subPath for volumeMount {volume:?} of container {container:?}")]
+    SubPath {
+        /// The volume.
+        volume: String,
+        /// The container.
+        container: String,
+    },
     /// The container's main program cannot be started.
     #[error("{0}")]
     Start(String),
@@ -65,7 +74,7 @@ pub enum RuntimeError {
         source: std::io::Error,
     },
     /// A port of a pod could not be reached.
-    #[error("dial tcp {address}: connect: {source}")]
+    #[error("dial tcp {address}: connect: {}", told(source))]
     Dial {
         /// Address and port.
         address: String,
@@ -78,5 +87,18 @@ impl RuntimeError {
     /// Whether what was named does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+}
+
+/// Why there is no connection, in Go's words: they stand in the messages of probes.
+fn told(source: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match source.kind() {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
+        ErrorKind::HostUnreachable => "no route to host".to_owned(),
+        ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
+        ErrorKind::TimedOut => "connection timed out".to_owned(),
+        _ => source.to_string(),
     }
 }

@@ -8,7 +8,7 @@ use super::sandbox::SandboxId;
 pub enum EventKind {
     /// A container's program began.
     Started(ContainerId),
-    /// A container's program ended.
+    /// A container's program ended, or more is known of its end.
     Exited(ContainerId),
     /// The sandbox was stopped.
     SandboxStopped,

@@ -1,5 +1,6 @@
 //! [`Layer`]: a runtime that changes a part of what another does.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{
-    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, ExecOutput, FileTree, Image,
-    MachineStats, PodDisk, PodStream, Result, Runtime, RuntimeEvent, RuntimeInfo, SandboxConfig, SandboxId,
+    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, ExecOutput, FileTree, Image, Limits,
+    MachineStats, PathKind, PodDisk, PodStream, Result, Runtime, RuntimeEvent, RuntimeInfo, SandboxConfig, SandboxId,
     SandboxStatus,
 };
 use crate::api::{ExecOptions, ExecSession, LogOptions};
@@ -100,7 +101,11 @@ layer! {
     stop_container(id: &ContainerId, timeout: Duration) -> ();
     remove_container(id: &ContainerId) -> ();
     container_status(id: &ContainerId) -> ContainerStatus;
+    update_resources(id: &ContainerId, limits: Limits) -> ();
     refresh_files(sandbox: &SandboxId, volume: &str, files: &FileTree) -> ();
+    host_path(path: &str) -> Option<PathKind>;
+    make_host_path(path: &str, kind: PathKind) -> ();
+    read_host_directory(path: &str) -> Option<BTreeMap<String, Bytes>>;
     stats(id: &ContainerId) -> ContainerStats;
     pod_disk(sandbox: &SandboxId) -> PodDisk;
     machine() -> MachineStats;
@@ -112,5 +117,6 @@ layer! {
     exec(id: &ContainerId, options: &ExecOptions) -> ExecSession;
     attach(id: &ContainerId, options: &ExecOptions) -> ExecSession;
     dial(id: &SandboxId, port: u16) -> PodStream;
+    reach(id: &SandboxId, port: u16) -> PodStream;
     exec_sync(id: &ContainerId, command: &[String], timeout: Option<Duration>) -> ExecOutput;
 }

@@ -11,14 +11,17 @@ pub mod docker;
 mod error;
 mod event;
 mod files;
+mod host_path;
 mod image;
 mod layer;
+mod limits;
 pub mod memory;
 mod sandbox;
 mod stats;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::time::Duration;
@@ -30,12 +33,16 @@ use futures::stream::BoxStream;
 use crate::api::{ByteStream, ExecOptions, ExecSession, LogOptions, Output};
 
 pub use address::PodRange;
-pub use container::{ContainerConfig, ContainerId, ContainerState, ContainerStatus, Exit, Medium, Mount, MountSource};
+pub use container::{
+    ContainerConfig, ContainerId, ContainerState, ContainerStatus, Device, Exit, Medium, Mount, MountSource,
+};
 pub use error::RuntimeError;
 pub use event::{EventKind, RuntimeEvent};
 pub use files::{File, FileTree};
+pub use host_path::PathKind;
 pub use image::{Credential, Image};
 pub use layer::Layer;
+pub use limits::Limits;
 pub use sandbox::{Dns, PortMapping, SandboxConfig, SandboxId, SandboxStatus};
 pub use stats::{ContainerStats, DiskUsage, Filesystem, MachineStats, PodDisk};
 
@@ -116,6 +123,9 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// A container's state.
     async fn container_status(&self, id: &ContainerId) -> Result<ContainerStatus>;
 
+    /// Changes what a container may use, while it runs.
+    async fn update_resources(&self, id: &ContainerId, limits: Limits) -> Result<()>;
+
     /// Brings the files of a volume that containers of a sandbox mount up to date with `files`. For runtimes whose
     /// containers see a copy of them; those that share the tree itself have nothing to do.
     ///
@@ -123,6 +133,15 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     async fn refresh_files(&self, _sandbox: &SandboxId, _volume: &str, _files: &FileTree) -> Result<()> {
         Ok(())
     }
+
+    /// What there is at a path of the node; `None` where there is nothing.
+    async fn host_path(&self, path: &str) -> Result<Option<PathKind>>;
+
+    /// Makes a directory (and those above it), or an empty file, at a path of the node where there is nothing.
+    async fn make_host_path(&self, path: &str, kind: PathKind) -> Result<()>;
+
+    /// The regular files in a directory of the node, by name; `None` where there is no such directory.
+    async fn read_host_directory(&self, path: &str) -> Result<Option<BTreeMap<String, Bytes>>>;
 
     /// What a running container uses.
     ///
@@ -163,6 +182,12 @@ pub trait Runtime: Debug + Send + Sync + 'static {
 
     /// Connects to a TCP port of a sandbox, as from inside its network.
     async fn dial(&self, id: &SandboxId, port: u16) -> Result<PodStream>;
+
+    /// Connects to a TCP port of a sandbox's address, as from its node, for probes: what listens on the loopback within
+    /// alone is not reached.
+    async fn reach(&self, id: &SandboxId, port: u16) -> Result<PodStream> {
+        self.dial(id, port).await
+    }
 
     /// Runs a program to its end, for probes and hooks.
     ///

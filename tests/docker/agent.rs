@@ -40,7 +40,7 @@ spec:
 }
 
 /// Waits until the pods of the namespace `default`, by name, are as wanted.
-async fn until(cluster: &Cluster, wanted: impl Fn(&BTreeMap<String, Pod>) -> bool) {
+pub(crate) async fn until(cluster: &Cluster, wanted: impl Fn(&BTreeMap<String, Pod>) -> bool) {
     let mut pods = BTreeMap::new();
     let watch = async {
         let mut events = cluster.client().api::<Pod>("default").watch(&WatchOptions::default()).await.expect("a watch");
@@ -58,13 +58,13 @@ async fn until(cluster: &Cluster, wanted: impl Fn(&BTreeMap<String, Pod>) -> boo
     assert!(seen.is_ok(), "the pods do not become as wanted");
 }
 
-fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     pod.metadata.deletion_timestamp.is_none()
         && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-fn restarts(pod: &Pod) -> i32 {
+pub(crate) fn restarts(pod: &Pod) -> i32 {
     let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     statuses.map(|status| status.restart_count).sum()
 }

@@ -319,6 +319,8 @@ async fn what_listens_on_a_pod_s_loopback_alone_is_reached_as_well() {
         "echo told > /tmp/short; head -c 1000000 /dev/zero > /tmp/long; exec httpd -f -p 127.0.0.1:7000 -h /tmp";
     let id = start(&node, &sandbox, &script(server)).await;
     exec(&node, &id, "until netstat -ltn | grep -q 127.0.0.1:7000; do true; done").await;
+    // Probes go to the address, as a kubelet's do.
+    assert!(node.reach(&sandbox.id, 7000).await.is_err_and(|error| error.to_string().contains("connection refused")));
     for (path, length) in [("short", 5), ("long", 1_000_000)] {
         let mut stream = node.dial(&sandbox.id, 7000).await.expect("a connection");
         stream.write_all(format!("GET /{path} HTTP/1.0\r\n\r\n").as_bytes()).await.expect("it reads");

@@ -7,6 +7,8 @@ mod examples;
 #[allow(dead_code, reason = "shared with another binary, which needs all of it")]
 mod harness;
 mod kubectl;
-
+mod misbehaviour;
+mod nodes;
 mod recovery;
 mod runtime;
+mod volumes;

@@ -153,3 +153,58 @@ fn http_get(address: &str, path: &str) -> String {
     let _ = stream.read_to_string(&mut answer);
     answer
 }
+
+#[test]
+fn a_pod_is_resized_in_place() {
+    let cluster = Cluster::start();
+    let pod = "
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers:
+  - name: web
+    image: nginx
+    resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]
+    resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {cpu: 100m, memory: 64Mi}}
+";
+    cluster.ok(&format!("apply -f {}", cluster.file("web.yaml", pod)));
+    cluster.ok("wait --for=condition=Ready pod/web --timeout 60s");
+    let patch = |cpu: &str, memory: &str| {
+        let sizes = format!("{{\"cpu\":\"{cpu}\",\"memory\":\"{memory}\"}}");
+        format!(
+            "{{\"spec\":{{\"containers\":[{{\"name\":\"web\",\"resources\":{{\"requests\":{sizes},\"limits\":{sizes}}}}}]}}}}"
+        )
+    };
+    let resize = |cpu: &str, memory: &str| {
+        assert_eq!(
+            cluster.ok(&format!("patch pod web --subresource resize --patch '{}'", patch(cpu, memory))),
+            "pod/web patched\n"
+        );
+        for (resource, size) in [("cpu", cpu), ("memory", memory)] {
+            let path = format!("{{.status.containerStatuses[0].resources.limits.{resource}}}");
+            cluster.ok(&format!("wait --for=jsonpath={path}={size} pod/web --timeout 60s"));
+        }
+    };
+    let restarts = || cluster.ok("get pod web -o jsonpath={.status.containerStatuses[0].restartCount}");
+    resize("200m", "64Mi");
+    assert_eq!(restarts(), "0");
+    resize("200m", "128Mi");
+    cluster.ok("wait --for=condition=Ready pod/web --timeout 60s");
+    assert_eq!(restarts(), "1");
+    let described = cluster.ok("describe pod web");
+    assert_has(
+        &described,
+        &["ResizeStarted", "Pod resize completed: {\"containers\":[{\"name\":\"web\"", "resize requires restart"],
+    );
+    assert_has(
+        &cluster.fails(&format!("patch pod web --subresource resize --patch '{}'", patch("1000", "128Mi"))),
+        &[
+            "pods \"web\" is forbidden: node didn't have enough allocatable resources: cpu, requested: 1000000, allocatable:",
+        ],
+    );
+    assert_has(
+        &cluster.fails(&format!("patch pod web --patch '{}'", patch("300m", "128Mi"))),
+        &["pod updates may not change fields other than"],
+    );
+}

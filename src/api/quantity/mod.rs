@@ -55,6 +55,8 @@ pub struct Quantity {
 impl Quantity {
     /// Nothing.
     pub const ZERO: Self = Self { nanos: 0, format: Format::DecimalSi };
+    /// One whole unit.
+    pub const ONE: Self = Self { nanos: NANO, format: Format::DecimalSi };
 
     const fn of(nanos: i128, format: Format) -> Self {
         let nanos = if nanos > LIMIT {

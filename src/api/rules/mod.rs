@@ -11,6 +11,7 @@ pub mod label;
 pub mod meta;
 pub mod name;
 pub mod path;
+pub mod placement;
 pub mod port;
 pub mod resources;
 pub mod schedule;

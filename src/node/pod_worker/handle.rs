@@ -1,6 +1,7 @@
 //! A pod worker as the agent holds it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,10 +9,13 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::plan::grace_period;
+use super::recall;
 use super::state::{Ending, PodState};
 use super::worker::Worker;
 use crate::node::admit::Demand;
 use crate::node::machine::Machine;
+use crate::node::resize::{self, Pending, Resize, UnderWay};
 use crate::runtime::{EventKind, SandboxStatus};
 
 /// What is wanted of a pod.
@@ -41,7 +45,7 @@ impl Handle {
     pub(in crate::node) fn start(
         machine: &Arc<Machine>,
         wanted: Wanted,
-        demand: Demand,
+        mut demand: Demand,
         known: Option<SandboxStatus>,
         finished: impl FnOnce(&str) + Send + 'static,
     ) -> Self {
@@ -50,11 +54,19 @@ impl Handle {
             PodState::new(Arc::clone(&pod), machine.config.address, accepted_at(&pod, machine.clock().now()));
         state.refused = wanted.refused.clone();
         state.remember_restarts();
+        let had = if known.is_some() { resize::recorded(&pod) } else { BTreeMap::new() };
+        if !had.is_empty() {
+            state.resize = Some(Box::new(Resize { allocated: had, ..Resize::default() }));
+            demand = Demand::of(&state.allocated_of(&pod));
+        }
         state.sandbox = known;
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let ended = matches!(phase, Some("Succeeded" | "Failed"));
         if ended {
             state.ending = Some(Ending { grace: Duration::ZERO, failure: None, done: state.sandbox.is_none() });
+        }
+        if state.ending.is_none() && state.sandbox.is_some() {
+            state.ending = recall::ending(&pod);
         }
         let frozen = ended && state.sandbox.is_none();
         let state = Arc::new(Mutex::new(state));
@@ -70,13 +82,72 @@ impl Handle {
         Self { wanted, state, demand, poke, _task: AbortOnDropHandle::new(task) }
     }
 
-    /// Passes on the latest version of the pod, or that the API has it no more.
-    pub(in crate::node) fn change(&mut self, pod: &Arc<Pod>, gone: bool) {
-        if self.demand.0 != pod.metadata.generation {
-            let demand = pod.spec.as_ref().map(Demand::of).unwrap_or_default();
-            self.demand = (pod.metadata.generation, demand);
+    /// Passes on the latest version of the pod, or that the API has it no more. Whether it wants other resources than
+    /// it has.
+    pub(in crate::node) fn change(&mut self, pod: &Arc<Pod>, gone: bool) -> bool {
+        let changed = self.demand.0 != pod.metadata.generation;
+        if changed {
+            let before = Arc::clone(&self.wanted.borrow().pod);
+            self.state().keep_resources(&before, pod);
+            let allocated = self.state().allocated_of(pod);
+            self.demand = (pod.metadata.generation, Demand::of(&allocated));
         }
         self.wanted.send_modify(|wanted| (wanted.pod, wanted.gone) = (Arc::clone(pod), wanted.gone || gone));
+        changed && self.wants_resize()
+    }
+
+    fn state(&self) -> MutexGuard<'_, PodState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the pod wants other resources than it has.
+    pub(in crate::node) fn wants_resize(&self) -> bool {
+        let state = self.state();
+        let over = state.refused.is_some() || state.ending.is_some();
+        !over && state.resize.as_ref().is_some_and(|resize| !resize.allocated.is_empty() || resize.pending.is_some())
+    }
+
+    /// Whether it waits for room.
+    pub(in crate::node) fn is_deferred(&self) -> bool {
+        let state = self.state();
+        let pending = state.resize.as_ref().and_then(|resize| resize.pending.as_ref());
+        state.ending.is_none() && pending.is_some_and(|why| why.reason == "Deferred")
+    }
+
+    /// Grants the pod what its spec wants, or notes why not. Whether that is new.
+    pub(in crate::node) fn set_resize(&self, pending: Option<Pending>, under_way: UnderWay) -> bool {
+        let mut state = self.state();
+        let resize = state.resize.get_or_insert_default();
+        let before = resize.pending.clone();
+        resize.pending = pending;
+        let new = if resize.pending.is_none() {
+            resize.allocated.clear();
+            resize.under_way = Some(under_way);
+            true
+        } else {
+            resize.pending != before
+        };
+        drop(state);
+        self.poke.notify_one();
+        new
+    }
+
+    /// The pod as its worker knows it.
+    pub(in crate::node) fn pod(&self) -> Arc<Pod> {
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).pod)
+    }
+
+    /// Ends the pod, for a reason of the node's: it has failed. Whether it had not been ending.
+    pub(in crate::node) fn end(&self, reason: &'static str, message: &str) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ending.is_some() {
+            return false;
+        }
+        let failure = Some((reason, message.to_owned()));
+        state.ending = Some(Ending { grace: grace_period(&state.pod), failure, done: false });
+        drop(state);
+        self.poke.notify_one();
+        true
     }
 
     /// Whether the pod takes nothing of the node any more, or never did.

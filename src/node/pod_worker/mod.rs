@@ -5,6 +5,7 @@
 
 mod handle;
 mod plan;
+mod recall;
 mod report;
 mod start;
 pub(super) mod state;

@@ -7,7 +7,9 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::state::{Condemned, Ending, Instances, PodState, Role, Waiting, containers, restarts};
 use crate::api::GoDuration;
+use crate::node::resize::needs_restart;
 use crate::node::restart::Backoff;
+use crate::runtime::Limits;
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(super) enum Action {
     CreateSandbox(u32),
     /// Start a container.
     Start(String),
+    /// Change what a running container may use.
+    Resize(String, Limits),
     /// End a container, to start it anew where its restart policy says so.
     Kill(String, Condemned),
     /// End the pod.
@@ -84,7 +88,7 @@ pub(super) fn plan(state: &PodState, backoff: &Backoff, now: Timestamp) -> Plan 
         return plan.act(Action::CreateSandbox(state.sandboxes));
     }
     let initialized = state.is_initialized();
-    let none = Instances::default();
+    let (moment, none) = (now, Instances::default());
     for (role, container) in containers(spec) {
         let instances = state.instances(&container.name).unwrap_or(&none);
         match role {
@@ -100,6 +104,16 @@ pub(super) fn plan(state: &PodState, backoff: &Backoff, now: Timestamp) -> Plan 
             if role != Role::Ephemeral && has_changed(instances, &container) {
                 let message = format!("Container {} definition changed, will be restarted", container.name);
                 return plan.act(Action::Kill(container.name.clone(), Condemned { message, grace: None }));
+            }
+            if let Some((now, wanted)) = state.to_resize(role, &container) {
+                if needs_restart(&container, now, wanted) {
+                    let message = format!("Container {} resize requires restart", container.name);
+                    return plan.act(Action::Kill(container.name.clone(), Condemned { message, grace: None }));
+                }
+                match instances.retry_at.filter(|at| moment < *at) {
+                    Some(at) => plan.wake_at(at),
+                    None => return plan.act(Action::Resize(container.name.clone(), wanted)),
+                }
             }
             match role {
                 Role::Init => return plan,
@@ -136,7 +150,7 @@ fn next_start(
         return Next::Later;
     }
     let Some(exit) = instances.exit() else { return Next::Now };
-    if !restarts(state.spec(), role, container, exit.code) && !has_changed(instances, container) {
+    if !restarts(state.spec(), role, container, exit.code) && !is_replaced(state, role, instances, container) {
         return Next::Never;
     }
     let Some((until, pause)) = backoff.until(&backoff_key(&container.name), exit.finished_at, now) else {
@@ -159,7 +173,8 @@ fn has_ended(state: &PodState) -> bool {
     let is_over = |role: Role, container: &Container| {
         state.instances(&container.name).is_some_and(|instances| {
             let exit = instances.exit();
-            exit.is_some_and(|exit| !restarts(spec, role, container, exit.code)) && !has_changed(instances, container)
+            exit.is_some_and(|exit| !restarts(spec, role, container, exit.code))
+                && !is_replaced(state, role, instances, container)
         })
     };
     let failed_init = !state.is_initialized()
@@ -173,6 +188,12 @@ fn has_ended(state: &PodState) -> bool {
 /// Whether the container is of another image than its pod now wants: it is replaced, whatever its restart policy.
 fn has_changed(instances: &Instances, container: &Container) -> bool {
     instances.last.as_ref().is_some_and(|last| container.image.as_ref().is_some_and(|image| *image != last.image))
+}
+
+/// Whether a container that has ended is started again whatever its restart policy: it ended to become another.
+fn is_replaced(state: &PodState, role: Role, instances: &Instances, container: &Container) -> bool {
+    let resized = state.to_resize(role, container);
+    has_changed(instances, container) || resized.is_some_and(|(now, wanted)| needs_restart(container, now, wanted))
 }
 
 /// How long the pod's containers may take to end.

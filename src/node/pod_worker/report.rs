@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use super::state::PodState;
 use crate::api::{ApiError, DeleteOptions, Deleted};
 use crate::node::machine::Machine;
+use crate::node::static_pod;
 use crate::node::status::pod::pod_status;
 
 /// What came of a report.
@@ -29,6 +30,12 @@ pub(super) async fn write(
     state: Arc<Mutex<PodState>>,
     mut pod: Arc<Pod>,
 ) -> Result<Reported, ApiError> {
+    if static_pod::is_static(&pod) {
+        // The API has a mirror of it, which shows what is noted here.
+        let status = status(&machine, &state.lock().unwrap_or_else(PoisonError::into_inner), &pod);
+        let told = Pod { status: Some(status), ..Pod::clone(&pod) };
+        return Ok(Reported::Written(Arc::new(told)));
+    }
     let uid = pod.metadata.uid.clone();
     let (namespace, name) = (pod.metadata.namespace.clone(), pod.metadata.name.clone());
     let pods = machine.client.api::<Pod>(namespace.as_deref().unwrap_or_default());

@@ -13,8 +13,8 @@ use crate::node::machine::Machine;
 use crate::node::oom::oom_score;
 use crate::node::restart::Backoff;
 use crate::node::volume::Volumes;
-use crate::node::{hooks, images};
-use crate::runtime::{ContainerConfig, ContainerId, ContainerStatus, Image, SandboxStatus};
+use crate::node::{hooks, images, static_pod};
+use crate::runtime::{ContainerConfig, ContainerId, ContainerStatus, Image, RuntimeError, SandboxStatus};
 
 /// What the start of a container needs.
 pub(super) struct Start {
@@ -65,6 +65,9 @@ impl Start {
         let runtime = &self.machine.runtime;
         let id = match runtime.create_container(&self.sandbox.id, &config).await {
             Ok(id) => id,
+            Err(error @ RuntimeError::SubPath { .. }) => {
+                return Err(self.failed("CreateContainerConfigError", error.to_string()));
+            }
             Err(error) => return Err(self.failed("CreateContainerError", error.to_string())),
         };
         self.tell(EventType::Normal, "Created", "Container created");
@@ -110,7 +113,10 @@ impl Start {
         let facts = self.machine.facts(&self.pod, Some(&self.sandbox));
         let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
         let mut sources = Sources::new(&self.machine.client, namespace);
-        self.machine.services.synced().await;
+        // A static pod does not wait for an API that may never answer.
+        if !static_pod::is_static(&self.pod) {
+            self.machine.services.synced().await;
+        }
         let services = self.machine.services.list();
         let env = environment(container, &facts, &services, &mut sources).await?;
         let expanded = |words: &Option<Vec<String>>| {
@@ -131,6 +137,7 @@ impl Start {
             command: expanded(&container.command),
             args: expanded(&container.args),
             working_dir: container.working_dir.clone().unwrap_or_default(),
+            devices: self.volumes.devices(container)?,
             mounts,
             ports: container.ports.clone().unwrap_or_default(),
             resources: container.resources.clone().unwrap_or_default(),

@@ -1,14 +1,16 @@
 //! What an agent knows of one of its pods.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec, ResourceRequirements};
 
-use crate::runtime::{ContainerState, ContainerStatus, Exit, SandboxStatus};
+use crate::node::resize::{self, Resize};
+use crate::runtime::{ContainerState, ContainerStatus, Exit, Limits, SandboxStatus};
 
 /// Why a container does not run (yet).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +109,8 @@ pub(in crate::node) struct PodState {
     /// Why the node refuses the pod: reason and message.
     pub(in crate::node) refused: Option<(String, String)>,
     pub(in crate::node) ending: Option<Ending>,
+    /// What of its resources is not as its spec wants it.
+    pub(in crate::node) resize: Option<Box<Resize>>,
     /// The node's address.
     pub(in crate::node) host: IpAddr,
 }
@@ -179,6 +183,7 @@ impl PodState {
             retry_at: None,
             refused: None,
             ending: None,
+            resize: None,
             host,
         }
     }
@@ -199,6 +204,45 @@ impl PodState {
     pub(in crate::node) fn spec(&self) -> &PodSpec {
         static EMPTY: std::sync::LazyLock<PodSpec> = std::sync::LazyLock::new(PodSpec::default);
         self.pod.spec.as_ref().unwrap_or(&EMPTY)
+    }
+
+    /// Notes what the containers have, where a new version of the pod wants it otherwise.
+    pub(in crate::node) fn keep_resources(&mut self, before: &Pod, pod: &Pod) {
+        let before = self.allocated_of(before).into_owned();
+        let had = resize::kept(&before, pod);
+        if had.is_empty() && self.resize.is_none() {
+            return;
+        }
+        let resize = self.resize.get_or_insert_default();
+        if had.is_empty() && !resize.allocated.is_empty() {
+            resize.pending = None; // it wants again what it has
+        }
+        resize.allocated = had;
+        if resize.is_over() {
+            self.resize = None;
+        }
+    }
+
+    /// A version of the pod with the resources that it has.
+    pub(in crate::node) fn allocated_of<'a>(&self, pod: &'a Pod) -> Cow<'a, Pod> {
+        match &self.resize {
+            Some(resize) => resize::granted(pod, &resize.allocated),
+            None => Cow::Borrowed(pod),
+        }
+    }
+
+    /// What a container has: as the spec says, unless a change of that is not granted yet.
+    pub(in crate::node) fn resources<'a>(&'a self, container: &'a Container) -> Option<&'a ResourceRequirements> {
+        let had = self.resize.as_ref().and_then(|resize| resize.allocated.get(&container.name));
+        had.or(container.resources.as_ref())
+    }
+
+    /// What a container has, or had when it ended, and what it should have, where a change of that is under way.
+    pub(super) fn to_resize(&self, role: Role, container: &Container) -> Option<(Limits, Limits)> {
+        self.resize.as_ref()?.under_way.as_ref()?;
+        let last = self.instances(&container.name)?.last.as_ref()?;
+        let wanted = Limits::of(self.resources(container).unwrap_or(&ResourceRequirements::default()));
+        (matches!(role, Role::Main | Role::Sidecar) && last.limits != wanted).then_some((last.limits, wanted))
     }
 
     pub(in crate::node) fn instances(&self, container: &str) -> Option<&Instances> {

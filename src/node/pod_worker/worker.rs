@@ -1,5 +1,6 @@
 //! The driver of one pod.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,11 +8,14 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, OptionFuture};
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::{Notify, watch};
+
+mod outcome;
 
 use super::handle::Wanted;
 use super::plan::{Action, Plan, backoff_key, full_name, grace_period, plan};
+use super::recall;
 use super::report::{self, Reported};
 use super::start::{Failed, Start};
 use super::state::{Condemned, Ending, PodState, Waiting, container};
@@ -19,9 +23,10 @@ use super::termination::{Killing, PodKilling, kill};
 use crate::api::ApiError;
 use crate::client::EventType;
 use crate::node::machine::Machine;
-use crate::node::probe::{self, Aspect, Due, Key, Outcome, Table};
+use crate::node::probe::{self, Due, Key, Outcome, Table};
 use crate::node::restart::Backoff;
 use crate::node::sandbox;
+use crate::node::static_pod;
 use crate::node::volume::Volumes;
 use crate::runtime::{ContainerId, Result as RuntimeResult, RuntimeError, SandboxId, SandboxStatus};
 
@@ -40,6 +45,7 @@ enum Done {
     Sandboxed(RuntimeResult<SandboxStatus>),
     Started(String, Result<(), Failed>),
     Killed(String),
+    Resized(String, RuntimeResult<()>),
 }
 
 /// Drives one pod.
@@ -75,6 +81,8 @@ pub(super) struct Worker {
     introduced: bool,
     /// Whether the pod had ended before this agent saw it: its status is not this agent's to write.
     frozen: bool,
+    /// When the grace period ends of a pod that was ending before this agent saw it.
+    inherited: Option<Timestamp>,
     /// Whether the API has the pod no more.
     gone: bool,
     /// Whether the API has been asked to delete the pod.
@@ -92,7 +100,12 @@ impl Worker {
         poke: Arc<Notify>,
         frozen: bool,
     ) -> Self {
-        let gone = wanted.borrow().gone;
+        let (gone, inherited) = {
+            let (wanted, state) = (wanted.borrow(), state.lock().unwrap_or_else(PoisonError::into_inner));
+            let deletion = wanted.pod.metadata.deletion_timestamp.as_ref().filter(|_| state.sandbox.is_some());
+            // Which was cut to whole seconds.
+            (wanted.gone, deletion.and_then(|at| at.0.checked_add(Duration::from_secs(1)).ok()))
+        };
         Self {
             machine,
             state,
@@ -114,6 +127,7 @@ impl Worker {
             adopted: false,
             introduced: false,
             frozen,
+            inherited,
             gone,
             deleted: false,
             written: None,
@@ -196,11 +210,13 @@ impl Worker {
         };
         self.look_at = None;
         let adopted = std::mem::replace(&mut self.adopted, true);
-        let mut state = self.state();
+        let shared = Arc::clone(&self.state);
+        let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
         state.observe(sandbox.clone(), found);
         if !adopted {
             // Containers that ran before this agent did are past their hooks.
             state.containers.values_mut().for_each(|instances| instances.hooked = instances.is_running());
+            recall::containers(&mut state, &mut self.backoff, &self.machine.runtime.info().name);
         }
         sandbox
     }
@@ -218,8 +234,8 @@ impl Worker {
         self.gone |= wanted.gone;
         let gone = self.gone;
         let mut state = self.state();
-        // What this worker wrote may be newer than what has come back to it.
-        if revision(&wanted.pod) >= revision(&state.pod) {
+        // What this worker wrote may be newer than what has come back to it; a static pod has no versions.
+        if revision(&wanted.pod) >= revision(&state.pod) && !static_pod::is_static(&state.pod) {
             state.pod = wanted.pod;
         }
         if gone && state.ending.is_none() {
@@ -234,6 +250,7 @@ impl Worker {
             return None; // what runs is not known
         }
         let now = self.now();
+        self.end_resize();
         let Plan { action, wake, waiting } = plan(&self.state(), &self.backoff, now);
         for (name, why) in waiting {
             self.wait_for_restart(&name, why);
@@ -272,7 +289,10 @@ impl Worker {
         if self.killing.as_ref().is_some_and(|(current, _)| *current <= grace) {
             return;
         }
-        let killing = PodKilling::new(&self.machine, &state, grace);
+        // What an agent before this one began goes on where it was.
+        let over = self.inherited.filter(|_| deletion.is_some());
+        let left = over.map_or(grace, |over| grace.min(self.machine.clock().until(over)));
+        let killing = PodKilling::new(&self.machine, &state, left);
         drop(state);
         self.interrupted |= self.operation.take().is_some();
         self.killing = Some((grace, Box::pin(killing.run())));
@@ -307,9 +327,17 @@ impl Worker {
                 if let Some(ended) = ended {
                     self.backoff.lengthen(&backoff_key(&name), ended, now);
                 }
+                let pod = match self.state().allocated_of(&pod) {
+                    Cow::Borrowed(_) => pod,
+                    Cow::Owned(granted) => Arc::new(granted),
+                };
                 let (volumes, pulls) = (Arc::clone(&self.volumes), Arc::clone(&self.pulls));
                 let start = Start { machine, pod, sandbox, name: name.clone(), attempt, volumes, pulls };
                 Box::pin(async move { Done::Started(name, start.run().await) })
+            }
+            Action::Resize(name, limits) => {
+                let id = self.state().instances(&name)?.last.as_ref()?.id.clone();
+                Box::pin(async move { Done::Resized(name, machine.runtime.update_resources(&id, limits).await) })
             }
             Action::Kill(name, Condemned { message, grace }) => {
                 let state = self.state();
@@ -399,6 +427,7 @@ impl Worker {
                 if let Some(ending) = &mut self.state().ending {
                     ending.done = true;
                 }
+                self.machine.ended.notify_waiters();
             }
             Some(result) = OptionFuture::from(self.writing.as_mut()) => {
                 self.writing = None;
@@ -424,118 +453,17 @@ impl Worker {
                 if revision(&pod) >= revision(&state.pod) {
                     state.pod = pod;
                 }
+                let is_static = static_pod::is_static(&state.pod);
+                drop(state);
+                if is_static {
+                    self.machine.mirrors.note();
+                }
             }
             Ok(Reported::Gone) => self.gone = true,
             Err(error) => {
                 tracing::debug!(%error, "pod status not written");
                 (self.written, self.deleted) = (None, false);
                 self.write_at = self.soon(RETRY);
-            }
-        }
-    }
-
-    fn finish(&mut self, done: Done) {
-        let pod = Arc::clone(&self.state().pod);
-        match done {
-            Done::Mounted(Ok(volumes)) => {
-                self.volumes = Arc::new(volumes);
-                self.refresh_at =
-                    if Volumes::change(&pod) { self.soon(self.machine.config.sync_interval) } else { None };
-                let mut state = self.state();
-                (state.mounted, state.retry_at) = (true, None);
-            }
-            Done::Mounted(Err((volume, why))) => {
-                let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
-                self.machine.event(&pod, EventType::Warning, "FailedMount", message);
-                self.state().retry_at = self.soon(self.mount_retry);
-                self.mount_retry = (self.mount_retry * 2).min(LONGEST_MOUNT_RETRY);
-            }
-            Done::Refreshed(volumes) => {
-                if let Some(volumes) = volumes {
-                    self.volumes = Arc::new(volumes);
-                }
-                self.refresh_at = self.soon(self.machine.config.sync_interval);
-            }
-            Done::Sandboxed(Ok(sandbox)) => {
-                let mut state = self.state();
-                state.retry_at = None;
-                state.sandboxes = sandbox.attempt + 1;
-                state.sandbox = Some(sandbox);
-            }
-            Done::Sandboxed(Err(error)) => {
-                let message = format!("Failed to create pod sandbox: rpc error: code = Unknown desc = {error}");
-                self.machine.event(&pod, EventType::Warning, "FailedCreatePodSandBox", message);
-                self.state().retry_at = self.soon(SYNC_RETRY);
-            }
-            Done::Started(name, result) => self.started(&name, result),
-            Done::Killed(name) => {
-                if let Some(instances) = self.state().containers.get_mut(&name) {
-                    instances.condemned = None;
-                }
-            }
-        }
-    }
-
-    fn started(&mut self, name: &str, result: Result<(), Failed>) {
-        let now = self.now();
-        let pull = {
-            let pod = Arc::clone(&self.state().pod);
-            let image = pod.spec.as_ref().and_then(|spec| container(spec, name)).and_then(|(_, found)| found.image);
-            let pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
-            image.and_then(|image| pulls.until_since_update(&image, now))
-        };
-        let (soon, later) = (self.soon(crate::node::images::RETRY), self.soon(SYNC_RETRY));
-        let mut state = self.state();
-        let instances = state.containers.entry(name.to_owned()).or_default();
-        match result {
-            Ok(()) => {
-                (instances.hooked, instances.waiting, instances.retry_at) = (true, None, None);
-            }
-            Err(Failed { reason, message }) => {
-                instances.retry_at = match reason {
-                    // The next look tells that there is a pause, and the one after it is over.
-                    "ErrImagePull" => soon,
-                    "ImagePullBackOff" => pull,
-                    "RunContainerError" | "PostStartHookError" => None,
-                    _ => later,
-                };
-                instances.waiting = Some(Waiting { reason, message });
-            }
-        }
-    }
-
-    fn probed(&mut self, key: &Key, id: &ContainerId, outcome: &Outcome) {
-        let (name, aspect) = key;
-        let verdict = self.probes.record(key, id, outcome);
-        let mut state = self.state();
-        let pod = Arc::clone(&state.pod);
-        let tell = |what: &str, why: &str| {
-            let message = format!("{} probe {what}: {why}", aspect.title());
-            self.machine.container_event(&pod, name, EventType::Warning, "Unhealthy", message);
-        };
-        match outcome {
-            Outcome::Success => {}
-            Outcome::Failure(why) => tell("failed", why),
-            Outcome::Error(why) => tell("errored and resulted in unknown state", why),
-        }
-        let Some(verdict) = verdict else { return };
-        let Some(instances) = state.containers.get_mut(name) else { return };
-        if instances.last.as_ref().is_none_or(|last| last.id != *id) {
-            return; // of an instance that is no more
-        }
-        match aspect {
-            Aspect::Readiness => instances.ready = verdict.holds,
-            Aspect::Startup if verdict.holds => instances.started = true,
-            Aspect::Liveness if verdict.holds => {}
-            Aspect::Startup | Aspect::Liveness => {
-                let spec: Option<&PodSpec> = pod.spec.as_ref();
-                let probe =
-                    spec.and_then(|spec| container(spec, name)).and_then(|(_, found)| aspect.of(&found).cloned());
-                let grace = probe.and_then(|probe| probe.termination_grace_period_seconds);
-                instances.condemned = Some(Condemned {
-                    message: format!("Container {name} failed {} probe, will be restarted", aspect.word()),
-                    grace: grace.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
-                });
             }
         }
     }

@@ -25,7 +25,7 @@ pub(super) async fn probe(
     timeout: Duration,
 ) -> Outcome {
     let address = authority(sandbox, None, port);
-    let connected = tokio::time::timeout(timeout, machine.runtime.dial(&sandbox.id, port)).await;
+    let connected = tokio::time::timeout(timeout, machine.runtime.reach(&sandbox.id, port)).await;
     let limit = timeout.as_secs();
     let stream = match connected {
         Ok(Ok(stream)) => stream,

@@ -68,7 +68,7 @@ pub(super) async fn dial(
 ) -> Result<PodStream, RuntimeError> {
     let other = host.filter(|host| !host.is_empty() && sandbox.ips.iter().all(|ip| ip.to_string() != *host));
     match other {
-        None => machine.runtime.dial(&sandbox.id, port).await,
+        None => machine.runtime.reach(&sandbox.id, port).await,
         Some(host) => {
             let stream = TcpStream::connect((host, port)).await;
             let stream = stream.map_err(|source| RuntimeError::Dial { address: format!("{host}:{port}"), source })?;

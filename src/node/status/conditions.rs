@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::node::pod_worker::state::{PodState, Role, containers};
+use crate::node::preempt;
 
 /// A condition's verdict: whether it holds, and otherwise why not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(super) fn conditions(
     let generation = state.pod.metadata.generation;
     let mut conditions: Vec<PodCondition> = own
         .into_iter()
+        .chain(disrupted(state).map(|verdict| (DISRUPTED, verdict)))
+        .chain(resizes(state))
         .map(|(type_, verdict)| {
             let status = if verdict.holds { "True" } else { "False" };
             let old = before.iter().find(|condition| condition.type_ == type_);
@@ -58,12 +61,44 @@ pub(super) fn conditions(
             }
         })
         .collect();
-    conditions.extend(before.iter().filter(|old| !is_own(&old.type_)).cloned());
+    let set: Vec<_> = conditions.iter().map(|condition| condition.type_.clone()).collect();
+    conditions.extend(before.iter().filter(|old| !is_own(&old.type_) && !set.contains(&old.type_)).cloned());
     conditions
 }
 
+/// What says that a pod was ended for reasons that are not its own.
+const DISRUPTED: &str = "DisruptionTarget";
+
+/// What a pod says while its resources are not as its spec wants them.
+fn resizes(state: &PodState) -> impl Iterator<Item = (&'static str, Verdict)> {
+    let resize = state.resize.as_deref().filter(|_| state.ending.is_none());
+    let pending = resize.and_then(|resize| resize.pending.as_ref()).map(|why| Verdict {
+        holds: true,
+        reason: Some(why.reason),
+        message: Some(why.message.clone()),
+    });
+    let under_way = resize.and_then(|resize| resize.under_way.as_ref()).map(|under_way| Verdict {
+        holds: true,
+        reason: under_way.error.as_ref().map(|_| "Error"),
+        message: under_way.error.clone(),
+    });
+    [(RESIZES[0], pending), (RESIZES[1], under_way)].into_iter().filter_map(|(type_, verdict)| Some((type_, verdict?)))
+}
+
+const RESIZES: [&str; 2] = ["PodResizePending", "PodResizeInProgress"];
+
+fn disrupted(state: &PodState) -> Option<Verdict> {
+    let (reason, _) = state.ending.as_ref()?.failure.as_ref()?;
+    (*reason == preempt::REASON).then(|| Verdict {
+        holds: true,
+        reason: Some("TerminationByKubelet"),
+        message: Some(preempt::CONDITION.to_owned()),
+    })
+}
+
 fn is_own(type_: &str) -> bool {
-    matches!(type_, "PodReadyToStartContainers" | "Initialized" | "Ready" | "ContainersReady" | "PodScheduled")
+    RESIZES.contains(&type_)
+        || matches!(type_, "PodReadyToStartContainers" | "Initialized" | "Ready" | "ContainersReady" | "PodScheduled")
 }
 
 /// Names as Go prints a list of them: `[a b]`.

@@ -13,6 +13,7 @@ use super::conditions::conditions;
 use super::phase::phase;
 use crate::api::kinds::core::pod::qos_class;
 use crate::node::pod_worker::state::{Instances, PodState, Role, containers, restarts};
+use crate::node::resize;
 use crate::runtime;
 
 /// A time as objects carry it: in whole seconds, so that it is the same when it is read back.
@@ -55,7 +56,8 @@ pub(in crate::node) fn pod_status(
     let init = statuses(&[Role::Init, Role::Sidecar]);
     let main = statuses(&[Role::Main]);
     let ephemeral = statuses(&[Role::Ephemeral]);
-    let failure = state.ending.as_ref().and_then(|ending| ending.failure.as_ref());
+    // A pod has not failed before all of it has ended.
+    let failure = state.ending.as_ref().filter(|ending| ending.done).and_then(|ending| ending.failure.as_ref());
     let terminal = before.phase.as_deref().filter(|phase| matches!(*phase, "Succeeded" | "Failed"));
     let phase = match terminal {
         _ if failure.is_some() => "Failed",
@@ -158,6 +160,7 @@ fn container_status(state: &PodState, role: Role, container: &Container, scheme:
         Role::Init | Role::Ephemeral => Some(true),
         _ => Some(running && instances.started),
     };
+    let allocated = state.resources(container);
     let restarts = instances.last.as_ref().map_or(instances.attempts, |last| last.attempt);
     ContainerStatus {
         name: container.name.clone(),
@@ -173,8 +176,12 @@ fn container_status(state: &PodState, role: Role, container: &Container, scheme:
             .unwrap_or_default(),
         image_id: instances.last.as_ref().map(|last| last.image_id.clone()).unwrap_or_default(),
         container_id: instances.last.as_ref().map(id),
-        allocated_resources: container.resources.as_ref().and_then(|resources| resources.requests.clone()),
-        resources: container.resources.clone().filter(|_| running),
+        allocated_resources: allocated.and_then(|resources| resources.requests.clone()),
+        resources: instances
+            .last
+            .as_ref()
+            .filter(|_| running)
+            .and_then(|last| Some(resize::actual(allocated?, last.limits))),
         volume_mounts: volume_mounts(container),
         ..ContainerStatus::default()
     }

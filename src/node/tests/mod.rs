@@ -1,7 +1,11 @@
 //! An agent over a real server, in virtual time.
 
+mod admission;
 mod lifecycle;
 mod probes;
+mod resize;
+mod restart;
+mod static_pods;
 mod stats;
 mod streams;
 mod volumes;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, KeyToPath, PersistentVolumeClaim, Pod, Volume, VolumeProjection,
+    DownwardAPIVolumeFile, KeyToPath, PersistentVolume, PersistentVolumeClaim, Pod, Volume, VolumeProjection,
 };
 
+use super::Source;
 use crate::node::env::{ConfigError, Sources};
 use crate::node::machine::Machine;
 use crate::node::pod_worker::state::container;
-use crate::runtime::{File, FileTree, Medium, MountSource};
+use crate::runtime::{File, FileTree, Medium, MountSource, PathKind};
 
 type Files = BTreeMap<String, File>;
 
@@ -19,13 +20,27 @@ pub(super) async fn set_up(
     machine: &Arc<Machine>,
     pod: &Pod,
     volume: &Volume,
+    before: Option<&Source>,
+) -> Result<Source, ConfigError> {
+    if let Some(claim) = &volume.persistent_volume_claim {
+        return claimed(machine, pod, &claim.claim_name, claim.read_only == Some(true)).await;
+    }
+    let before = match before {
+        Some(Source::Files(before)) => Some(before),
+        _ => None,
+    };
+    files(machine, pod, volume, before).await.map(Source::Files)
+}
+
+async fn files(
+    machine: &Arc<Machine>,
+    pod: &Pod,
+    volume: &Volume,
     before: Option<&MountSource>,
 ) -> Result<MountSource, ConfigError> {
     if let Some(path) = &volume.host_path {
+        super::host_path::check(&*machine.runtime, &path.path, path.type_.as_deref().unwrap_or_default()).await?;
         return Ok(MountSource::Host(path.path.clone()));
-    }
-    if let Some(claim) = &volume.persistent_volume_claim {
-        return claimed(machine, pod, &claim.claim_name).await;
     }
     let tree = match before {
         Some(MountSource::Files(tree) | MountSource::Directory(tree, _)) => tree.clone(),
@@ -146,13 +161,33 @@ fn downward_files(
     Ok(files)
 }
 
-/// A claim's files: those of its volume, which live on the node under the volume's name.
-async fn claimed(machine: &Arc<Machine>, pod: &Pod, name: &str) -> Result<MountSource, ConfigError> {
+/// What a claim's volume has: a path of the node that it names, or else one under the volume's own name.
+async fn claimed(machine: &Arc<Machine>, pod: &Pod, name: &str, read_only: bool) -> Result<Source, ConfigError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let claim = machine.client.api::<PersistentVolumeClaim>(namespace).get(name).await?;
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).filter(|name| !name.is_empty());
-    match volume {
-        Some(volume) => Ok(MountSource::Host(format!("/var/lib/kubelet/volumes/{volume}"))),
-        None => Err(ConfigError(format!("PVC {namespace}/{name} is not bound"))),
+    let Some(name) = volume else { return Err(ConfigError(format!("PVC {namespace}/{name} is not bound"))) };
+    let volume = machine.client.all::<PersistentVolume>().get_opt(&name).await?;
+    let spec = volume.as_ref().and_then(|volume| volume.spec.as_ref());
+    let host = spec.and_then(|spec| spec.host_path.as_ref());
+    let local = spec.and_then(|spec| spec.local.as_ref());
+    let path = match (host, local) {
+        (Some(host), _) => {
+            super::host_path::check(&*machine.runtime, &host.path, host.type_.as_deref().unwrap_or_default()).await?;
+            host.path.clone()
+        }
+        (None, Some(local)) => local.path.clone(),
+        (None, None) => format!("/var/lib/kubelet/volumes/{name}"),
+    };
+    let block = spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block");
+    if !block && local.is_none() {
+        return Ok(Source::Files(MountSource::Host(path)));
+    }
+    let found = machine.runtime.host_path(&path).await.map_err(|error| ConfigError(error.to_string()))?;
+    match found {
+        None => Err(ConfigError(format!("path {path:?} does not exist"))),
+        Some(PathKind::BlockDevice) if block => Ok(Source::Device { path, read_only }),
+        Some(_) if block => Err(ConfigError(format!("path {path:?} is not a block device"))),
+        Some(_) => Ok(Source::Files(MountSource::Host(path))),
     }
 }

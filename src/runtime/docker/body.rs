@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount,
-    MountBindOptions, MountBindOptionsPropagationEnum, MountType, NetworkingConfig, PortBinding, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
+    HostConfigLogConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountType, NetworkingConfig,
+    PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::label::Labels;
 use super::{pause, resources, security};
-use crate::runtime::{ContainerConfig, Result, SandboxConfig};
+use crate::runtime::{ContainerConfig, Device, Limits, Result, SandboxConfig};
 
 /// The pause container is the last to go when memory runs out.
 pub(super) const PAUSE_SCORE: i64 = -998;
@@ -113,9 +113,10 @@ pub(super) fn container(
         },
         oom_score_adj: Some(i64::from(config.oom_score).max(shared.oom_floor)),
         mounts: Some(mounts),
+        devices: Some(config.devices.iter().map(device).collect::<Vec<_>>()).filter(|devices| !devices.is_empty()),
         ..host_config()
     };
-    resources::apply(&config.resources, &mut host);
+    resources::apply(Limits::of(&config.resources), &mut host);
     let user = security::apply(config, &mut host)?;
     let filled = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let words = |words: &[String]| Some(words.to_vec()).filter(|words| !words.is_empty());
@@ -136,6 +137,14 @@ pub(super) fn container(
         host_config: Some(host),
         ..ContainerCreateBody::default()
     })
+}
+
+fn device(device: &Device) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: Some(device.source.clone()),
+        path_in_container: Some(device.path.clone()),
+        cgroup_permissions: Some(if device.read_only { "r" } else { "mrw" }.to_owned()),
+    }
 }
 
 /// A file or directory of the node in a container.

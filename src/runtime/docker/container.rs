@@ -13,7 +13,7 @@ use super::error::{failed, is_missing, message, unless_done, unless_under_way};
 use super::label::{self, Labels};
 use super::pod_files::{PodFiles, make_directory};
 use super::sandbox::by_force;
-use super::{DockerRuntime, blocking, body, not_found, volume};
+use super::{DockerRuntime, blocking, body, not_found, resources, volume};
 use crate::api::LogOptions;
 use crate::runtime::{
     ContainerConfig, ContainerId, ContainerState, ContainerStatus, Exit, Medium, Mount, MountSource, Result,
@@ -25,6 +25,10 @@ const MESSAGE_BYTES: usize = 4096;
 /// How much of a log stands in for it.
 const MESSAGE_LINES: u64 = 80;
 const MESSAGE_LOG_BYTES: usize = 2048;
+
+/// How what the kernel kills for want of memory ends.
+const KILLED: i32 = 137;
+const OUT_OF_MEMORY: &str = "OOMKilled";
 
 /// How much longer than a container's own grace period the engine may take to end it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,6 +128,7 @@ impl DockerRuntime {
         };
         unless_under_way(self.docker().remove_container(id.as_str(), by_force()).await, "remove a container")?;
         self.tables().ended.remove(id);
+        self.engine().starved().forget(id);
         let path = label::text(&labels, label::MESSAGE);
         if !path.is_empty() {
             let _ = fs::remove_file(path); // goes with the pod, at the latest
@@ -132,6 +137,17 @@ impl DockerRuntime {
     }
 
     pub(super) async fn status_of(&self, id: &ContainerId) -> Result<ContainerStatus> {
+        let mut status = self.look_at(id).await?;
+        if let ContainerState::Exited(exit) = &mut status.state
+            && exit.code == KILLED
+            && self.engine().starved().contains(id)
+        {
+            exit.reason = OUT_OF_MEMORY.to_owned();
+        }
+        Ok(status)
+    }
+
+    async fn look_at(&self, id: &ContainerId) -> Result<ContainerStatus> {
         if let Some(ended) = self.tables().ended.get(id) {
             return Ok(ended.clone());
         }
@@ -146,6 +162,7 @@ impl DockerRuntime {
             created_at: label::created(&labels),
             state: state(&found, label::created(&labels)),
             labels: label::given(&labels),
+            limits: found.host_config.as_ref().map(resources::read).unwrap_or_default(),
         };
         if let ContainerState::Exited(exit) = &mut status.state {
             if exit.message.is_empty() {
@@ -202,7 +219,7 @@ fn state(found: &ContainerInspectResponse, created_at: Timestamp) -> ContainerSt
         ) => ContainerState::Running { started_at: started_at.unwrap_or(created_at) },
         _ => {
             let reason = match () {
-                () if state.oom_killed == Some(true) => "OOMKilled",
+                () if state.oom_killed == Some(true) => OUT_OF_MEMORY,
                 () if code == 0 => "Completed",
                 () => "Error",
             };
@@ -223,7 +240,13 @@ fn prepare(files: &PodFiles, config: &ContainerConfig, now: Timestamp) -> Result
     let group = config.file_group.and_then(|group| u32::try_from(group).ok());
     let mut mounts = Vec::new();
     for mount in &config.mounts {
-        let source = source(files, mount, group, now)?;
+        let source = source(files, mount, group, now).map_err(|error| match error {
+            error if mount.sub_path.is_empty() => error,
+            error => {
+                tracing::warn!(%error, volume = mount.volume, "part of a volume not mounted");
+                RuntimeError::SubPath { volume: mount.volume.clone(), container: config.name.clone() }
+            }
+        })?;
         mounts.push(body::mount(&source, &mount.path, mount.read_only, &mount.propagation));
     }
     let is_free = |path: &str| config.mounts.iter().all(|mount| mount.path.trim_end_matches('/') != path);
@@ -248,19 +271,19 @@ fn source(files: &PodFiles, mount: &Mount, group: Option<u32>, now: Timestamp) -
         MountSource::Files(tree) => {
             let directory = files.volume(&mount.volume, Medium::Disk);
             volume::write(&directory, &tree.files(), group, now)?;
-            volume::part(&directory, &mount.sub_path, false)
+            volume::part(&directory, &mount.sub_path)
         }
         MountSource::Directory(_, medium) => {
             let directory = files.volume(&mount.volume, *medium);
             volume::make_shared(&directory, group)?;
-            volume::part(&directory, &mount.sub_path, true)
+            volume::part(&directory, &mount.sub_path)
         }
         MountSource::Host(path) => {
             let path = Path::new(path);
             if !path.exists() {
                 make_directory(path)?;
             }
-            volume::part(path, &mount.sub_path, true)
+            volume::part(path, &mount.sub_path)
         }
     }
 }

@@ -26,6 +26,17 @@ const WINDOW: usize = 64 << 10;
 
 impl DockerRuntime {
     pub(super) async fn connect(&self, id: &SandboxId, port: u16) -> Result<PodStream> {
+        match self.connect_to_address(id, port).await {
+            Err(RuntimeError::Dial { address, source }) => match from_within(self.cluster(), id, port).await? {
+                Some(stream) => Ok(Box::pin(stream)),
+                None => Err(RuntimeError::Dial { address, source }),
+            },
+            other => other,
+        }
+    }
+
+    /// What listens on the pod's address.
+    pub(super) async fn connect_to_address(&self, id: &SandboxId, port: u16) -> Result<PodStream> {
         let sandbox = self.find_sandbox(id).await?;
         let ip = sandbox.ips.first().copied().filter(|_| sandbox.ready);
         let ip =
@@ -33,10 +44,7 @@ impl DockerRuntime {
         let stream = TcpStream::connect((ip, port)).await;
         match stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
             Ok(stream) => Ok(Box::pin(stream)),
-            Err(source) => match from_within(self.cluster(), id, port).await? {
-                Some(stream) => Ok(Box::pin(stream)),
-                None => Err(RuntimeError::Dial { address: format!("{ip}:{port}"), source }),
-            },
+            Err(source) => Err(RuntimeError::Dial { address: format!("{ip}:{port}"), source }),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::body::PAUSE_SCORE;
 use super::error::message;
-use super::event::{self, Tagged};
+use super::event::{self, Starved, Tagged};
 use crate::clock::Clock;
 use crate::runtime::{Result, RuntimeError, RuntimeInfo};
 
@@ -39,6 +39,7 @@ struct Inner {
     root: PathBuf,
     clock: Clock,
     events: broadcast::Sender<Arc<Tagged>>,
+    starved: Arc<Starved>,
     /// Whether the engine may not spare anything when memory runs out.
     unprivileged: AtomicBool,
     _reader: AbortOnDropHandle<()>,
@@ -67,7 +68,9 @@ impl Engine {
         let docker = docker.negotiate_version().await.map_err(unreachable)?;
         let info = docker.info().await.map_err(unreachable)?;
         let events = broadcast::Sender::new(EVENTS);
-        let reader = tokio::spawn(event::read(docker.clone(), info.system_time, events.clone(), clock));
+        let starved = Arc::<Starved>::default();
+        let reading = event::read(docker.clone(), info.system_time, events.clone(), Arc::clone(&starved), clock);
+        let reader = tokio::spawn(reading);
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
         let memory = info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
         Ok(Self(Arc::new(Inner {
@@ -82,6 +85,7 @@ impl Engine {
                 os_image: info.operating_system.unwrap_or_default(),
             },
             events,
+            starved,
             unprivileged: AtomicBool::new(false),
             _reader: AbortOnDropHandle::new(reader),
         })))
@@ -123,6 +127,11 @@ impl Engine {
 
     pub(super) fn info(&self) -> &RuntimeInfo {
         &self.0.info
+    }
+
+    /// The containers in which memory has run out.
+    pub(super) fn starved(&self) -> &Starved {
+        &self.0.starved
     }
 
     pub(super) fn events(&self) -> broadcast::Receiver<Arc<Tagged>> {

@@ -1,7 +1,7 @@
 //! What happens in the engine.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -26,18 +26,37 @@ pub(super) struct Tagged {
     pub(super) event: RuntimeEvent,
 }
 
+/// The containers in which memory has run out: when they end, the engine does not always say so.
+#[derive(Debug, Default)]
+pub(super) struct Starved(Mutex<BTreeSet<String>>);
+
+impl Starved {
+    fn add(&self, id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+    }
+
+    pub(super) fn contains(&self, id: &ContainerId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(id.as_str())
+    }
+
+    pub(super) fn forget(&self, id: &ContainerId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id.as_str());
+    }
+}
+
 /// Reads the engine's events for as long as it is not dropped. The first that are told happened after `since`, by the
 /// engine's own clock: nothing that is done on a connection is missed, however late the reader gets to run.
 pub(super) async fn read(
     docker: Docker,
     mut since: Option<String>,
     events: broadcast::Sender<Arc<Tagged>>,
+    starved: Arc<Starved>,
     clock: Clock,
 ) {
     let wanted = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
     let filters: HashMap<String, Vec<String>> = [
         ("type".to_owned(), wanted(&["container"])),
-        ("event".to_owned(), wanted(&["start", "die"])),
+        ("event".to_owned(), wanted(&["start", "die", "oom"])),
         ("label".to_owned(), wanted(&[label::CLUSTER])),
     ]
     .into();
@@ -49,7 +68,7 @@ pub(super) async fn read(
         };
         let mut stream = std::pin::pin!(docker.events(Some(options.build())));
         while let Some(Ok(message)) = stream.next().await {
-            if let Some(event) = translate(message) {
+            if let Some(event) = translate(message, &starved) {
                 let _ = events.send(Arc::new(event)); // nobody may listen
             }
         }
@@ -71,7 +90,7 @@ fn seconds(time: &str) -> Option<String> {
     Some(format!("{}.{:09}", time.as_second(), time.subsec_nanosecond()))
 }
 
-fn translate(message: EventMessage) -> Option<Tagged> {
+fn translate(message: EventMessage, starved: &Starved) -> Option<Tagged> {
     let (action, actor) = (message.action?, message.actor?);
     let (id, labels) = (actor.id?, actor.attributes?);
     let of = |name| label::text(&labels, name).to_owned();
@@ -79,6 +98,11 @@ fn translate(message: EventMessage) -> Option<Tagged> {
         (label::SANDBOX, "die") => (SandboxId::new(id), EventKind::SandboxStopped),
         (label::CONTAINER, "start") => {
             (SandboxId::new(of(label::SANDBOX_ID)), EventKind::Started(ContainerId::new(id)))
+        }
+        // Which may be told after its end.
+        (label::CONTAINER, "oom") => {
+            starved.add(&id);
+            (SandboxId::new(of(label::SANDBOX_ID)), EventKind::Exited(ContainerId::new(id)))
         }
         (label::CONTAINER, "die") => (SandboxId::new(of(label::SANDBOX_ID)), EventKind::Exited(ContainerId::new(id))),
         _ => return None,

@@ -1,5 +1,7 @@
 //! [`Runtime`] for [`DockerRuntime`].
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,13 +9,14 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
+use super::error::failed;
 use super::sandbox::AT_ONCE;
-use super::{DockerRuntime, blocking, volume};
+use super::{DockerRuntime, blocking, resources, volume};
 use crate::api::{ExecOptions, ExecSession, LogOptions};
 use crate::runtime::{
-    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, EventKind, FileTree, Image,
-    MachineStats, Medium, PodDisk, PodStream, Result, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo, SandboxConfig,
-    SandboxId, SandboxStatus,
+    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, EventKind, FileTree, Image, Limits,
+    MachineStats, Medium, PathKind, PodDisk, PodStream, Result, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo,
+    SandboxConfig, SandboxId, SandboxStatus,
 };
 
 /// `None` where what was asked for has gone away meanwhile.
@@ -107,12 +110,33 @@ impl Runtime for DockerRuntime {
         self.status_of(id).await
     }
 
+    async fn update_resources(&self, id: &ContainerId, limits: Limits) -> Result<()> {
+        self.inspect(id).await?;
+        let updated = self.docker().update_container(id.as_str(), resources::update(limits)).await;
+        updated.map_err(|error| failed(format!("update container {id}"), error))
+    }
+
     async fn refresh_files(&self, sandbox: &SandboxId, volume: &str, files: &FileTree) -> Result<()> {
         let status = self.find_sandbox(sandbox).await?;
         let directory = self.pod_files(&status.uid).volume(volume, Medium::Disk);
         let (files, now) = (files.files(), self.now());
         // A volume that no container mounts is not written.
         blocking(move || if directory.exists() { volume::rewrite(&directory, &files, now) } else { Ok(()) }).await
+    }
+
+    async fn host_path(&self, path: &str) -> Result<Option<PathKind>> {
+        let path = PathBuf::from(path);
+        blocking(move || volume::kind(&path)).await
+    }
+
+    async fn read_host_directory(&self, path: &str) -> Result<Option<BTreeMap<String, Bytes>>> {
+        let path = PathBuf::from(path);
+        blocking(move || volume::read_directory(&path)).await
+    }
+
+    async fn make_host_path(&self, path: &str, kind: PathKind) -> Result<()> {
+        let path = PathBuf::from(path);
+        blocking(move || volume::make(&path, kind)).await
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats> {
@@ -157,5 +181,9 @@ impl Runtime for DockerRuntime {
 
     async fn dial(&self, id: &SandboxId, port: u16) -> Result<PodStream> {
         self.connect(id, port).await
+    }
+
+    async fn reach(&self, id: &SandboxId, port: u16) -> Result<PodStream> {
+        self.connect_to_address(id, port).await
     }
 }

@@ -7,14 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::pod_files::{file_error, make_directory};
 use crate::runtime::files::normal;
-use crate::runtime::{File, Result, RuntimeError};
+use crate::runtime::{File, PathKind, Result, RuntimeError};
 
 const DATA: &str = "..data";
 
@@ -134,35 +135,84 @@ pub(super) fn make_shared(directory: &Path, group: Option<u32>) -> Result<()> {
     made.and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(mode))).map_err(file_error(directory))
 }
 
-/// The part of a volume that a container mounts. `create` makes a directory where there is none.
+/// The part of a volume that a container mounts: a directory is made where there is nothing.
 ///
 /// # Errors
-/// Where it does not exist, or a link in it leads out of the volume.
-pub(super) fn part(volume: &Path, sub_path: &str, create: bool) -> Result<PathBuf> {
+/// Where it cannot be made, or a link in it leads out of the volume.
+pub(super) fn part(volume: &Path, sub_path: &str) -> Result<PathBuf> {
     let sub_path = normal(sub_path);
     if sub_path.is_empty() {
         return Ok(volume.to_path_buf());
     }
     let root = volume.canonicalize().map_err(file_error(volume))?;
     let wanted = root.join(&sub_path);
-    if create && fs::symlink_metadata(&wanted).is_err() {
+    if fs::symlink_metadata(&wanted).is_err() {
         // What lies above may be a link: it is looked at before something is made behind it.
-        let above = wanted.ancestors().skip(1).find(|path| path.exists()).unwrap_or(&root);
-        inside(&root, above, &sub_path)?;
+        let above = wanted.ancestors().skip(1).find(|path| path.exists()).unwrap_or(&root).to_path_buf();
+        inside(&root, &above)?;
         make_directory(&wanted)?;
+        // Whoever may write to the volume may write to what is made in it.
+        let mode = fs::metadata(&root).map_err(file_error(&root))?.permissions();
+        for made in wanted.ancestors().take_while(|path| *path != above) {
+            fs::set_permissions(made, mode.clone()).map_err(file_error(made))?;
+        }
     }
-    inside(&root, &wanted, &sub_path)
+    inside(&root, &wanted)
 }
 
-fn inside(root: &Path, path: &Path, sub_path: &str) -> Result<PathBuf> {
+fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let found = path.canonicalize().map_err(file_error(path))?;
     if found.starts_with(root) {
         return Ok(found);
     }
-    Err(RuntimeError::Create(format!(
-        "failed to prepare subPath for volumeMount: subpath \"{sub_path}\" not within volume path {}",
-        root.display()
-    )))
+    let (path, root) = (path.display(), root.display());
+    Err(RuntimeError::Create(format!("subpath {path} not within volume path {root}")))
+}
+
+/// What there is at a path.
+pub(super) fn kind(path: &Path) -> Result<Option<PathKind>> {
+    let found = match fs::metadata(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        other => other.map_err(file_error(path))?.file_type(),
+    };
+    Ok(Some(match () {
+        () if found.is_dir() => PathKind::Directory,
+        () if found.is_file() => PathKind::File,
+        () if found.is_socket() => PathKind::Socket,
+        () if found.is_char_device() => PathKind::CharDevice,
+        () if found.is_block_device() => PathKind::BlockDevice,
+        () => PathKind::Other,
+    }))
+}
+
+/// The regular files in a directory, by name; `None` where there is no such directory.
+pub(super) fn read_directory(path: &Path) -> Result<Option<BTreeMap<String, Bytes>>> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(file_error(path))?,
+    };
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let entry = entry.map_err(file_error(path))?;
+        // One that is removed meanwhile is none.
+        if kind(&entry.path())? == Some(PathKind::File)
+            && let Ok(content) = fs::read(entry.path())
+        {
+            files.insert(entry.file_name().to_string_lossy().into_owned(), content.into());
+        }
+    }
+    Ok(Some(files))
+}
+
+/// Makes a directory, with those above it, or an empty file.
+pub(super) fn make(path: &Path, kind: PathKind) -> Result<()> {
+    if kind == PathKind::Directory {
+        return make_directory(path);
+    }
+    let made = fs::OpenOptions::new().create(true).append(true).mode(0o644).open(path);
+    made.map(drop).map_err(file_error(path))
 }
 
 #[cfg(test)]
@@ -227,13 +277,15 @@ mod tests {
         let scratch = Scratch::new("within");
         let volume = scratch.0.join("volume");
         make_shared(&volume, None).unwrap();
-        assert!(part(&volume, "new/deep", true).unwrap().is_dir());
-        assert!(part(&volume, "missing", false).is_err());
+        let made = part(&volume, "new/deep").unwrap();
+        for path in [&made, made.parent().unwrap()] {
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o7777, 0o777, "as the volume's own");
+        }
         symlink("/etc", volume.join("out")).unwrap();
-        assert!(part(&volume, "out", true).is_err());
-        assert!(part(&volume, "out/hostname", false).is_err());
-        assert!(part(&volume, "out/made-by-a-test", true).is_err());
+        assert!(part(&volume, "out").is_err());
+        assert!(part(&volume, "out/hostname").is_err());
+        assert!(part(&volume, "out/made-by-a-test").is_err());
         assert!(!Path::new("/etc/made-by-a-test").exists());
-        assert_eq!(part(&volume, "../../etc", true).unwrap(), volume.canonicalize().unwrap().join("etc"));
+        assert_eq!(part(&volume, "../../etc").unwrap(), volume.canonicalize().unwrap().join("etc"));
     }
 }

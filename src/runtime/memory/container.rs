@@ -1,7 +1,7 @@
 //! One container: its state, its tasks and its end.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ use super::view::Files;
 use crate::api::{ApiError, Reason};
 use crate::api::{ExecOptions, ExecSession};
 use crate::runtime::{
-    ContainerConfig, ContainerId, ContainerState, ContainerStatus, DiskUsage, EventKind, Exit, FileTree, Image, Medium,
-    MountSource, Result, RuntimeError, RuntimeEvent, SandboxId,
+    ContainerConfig, ContainerId, ContainerState, ContainerStatus, DiskUsage, EventKind, Exit, FileTree, Image, Limits,
+    Medium, MountSource, Result, RuntimeError, RuntimeEvent, SandboxId,
 };
 
 /// The kubelet reads so much of a termination message file, and so much of a log in its place.
@@ -38,6 +38,7 @@ pub(super) struct Container {
     pub(super) sandbox: SandboxId,
     place: Arc<Place>,
     config: Arc<ContainerConfig>,
+    limits: Mutex<Limits>,
     pub(super) image: SimulatedImage,
     image_id: String,
     created_at: Timestamp,
@@ -82,6 +83,7 @@ impl Container {
             log: Log::new(place.clock),
             created_at: place.clock.now(),
             place,
+            limits: Mutex::new(Limits::of(&config.resources)),
             config: Arc::new(config),
             image,
             image_id: digest,
@@ -103,7 +105,13 @@ impl Container {
             created_at: self.created_at,
             state: self.state.borrow().clone(),
             labels: self.config.labels.clone(),
+            limits: *self.limits(),
         }
+    }
+
+    /// What it may use.
+    pub(super) fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

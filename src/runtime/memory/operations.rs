@@ -15,9 +15,9 @@ use crate::api::{ExecOptions, ExecSession, LogOptions};
 use crate::random::Random;
 use crate::runtime::image::qualified;
 use crate::runtime::{
-    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, DiskUsage, EventKind, Image,
-    MachineStats, Medium, PodDisk, PodStream, Result, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo, SandboxConfig,
-    SandboxId, SandboxStatus,
+    ContainerConfig, ContainerId, ContainerStats, ContainerStatus, Credential, DiskUsage, EventKind, File, Image,
+    Limits, MachineStats, Medium, PathKind, PodDisk, PodStream, Result, Runtime, RuntimeError, RuntimeEvent,
+    RuntimeInfo, SandboxConfig, SandboxId, SandboxStatus,
 };
 
 /// 64 hexadecimal digits, as runtimes name containers.
@@ -241,6 +241,40 @@ impl Runtime for MemoryRuntime {
 
     async fn container_status(&self, id: &ContainerId) -> Result<ContainerStatus> {
         Ok(self.container(id)?.status())
+    }
+
+    async fn update_resources(&self, id: &ContainerId, limits: Limits) -> Result<()> {
+        *self.container(id)?.limits() = limits;
+        Ok(())
+    }
+
+    async fn host_path(&self, path: &str) -> Result<Option<PathKind>> {
+        let host = &self.0.host;
+        Ok(match () {
+            () if host.read(path).is_some() => Some(PathKind::File),
+            () if host.is_directory(path) => Some(PathKind::Directory),
+            () => None,
+        })
+    }
+
+    async fn make_host_path(&self, path: &str, kind: PathKind) -> Result<()> {
+        let host = &self.0.host;
+        match path.trim_end_matches('/').rsplit_once('/') {
+            _ if kind == PathKind::Directory => host.make_directory(path),
+            Some((above, _)) if !host.is_directory(above) => {
+                return Err(RuntimeError::File { path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() });
+            }
+            _ => host.write(path, File::new(Bytes::new())),
+        }
+        Ok(())
+    }
+
+    async fn read_host_directory(&self, path: &str) -> Result<Option<BTreeMap<String, Bytes>>> {
+        let host = &self.0.host;
+        Ok(host.list(path).map(|names| {
+            let read = |name: String| Some((name.clone(), host.read(&format!("{path}/{name}"))?.content));
+            names.into_iter().filter_map(read).collect()
+        }))
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<ContainerStats> {

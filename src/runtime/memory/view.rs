@@ -31,6 +31,10 @@ pub struct Files {
     layers: Vec<Layer>,
 }
 
+fn copy(tree: &FileTree) -> FileTree {
+    tree.files().into_iter().collect()
+}
+
 /// The text of writing where that is not allowed.
 const READ_ONLY: &str = "Read-only file system";
 
@@ -41,9 +45,14 @@ impl Files {
         let mut layers = vec![Layer { path: String::new(), tree: own, root: String::new(), read_only }];
         layers.extend(config.mounts.iter().map(|mount| {
             let (tree, root) = match &mount.source {
+                // A part of such a volume stays as it is now, whatever the volume becomes.
+                MountSource::Files(tree) if !mount.sub_path.is_empty() => (copy(tree), mount.sub_path.clone()),
                 MountSource::Files(tree) | MountSource::Directory(tree, _) => (tree.clone(), mount.sub_path.clone()),
                 MountSource::Host(path) => (host.clone(), format!("{path}/{}", mount.sub_path)),
             };
+            if tree.read(&root).is_none() {
+                tree.make_directory(&root); // unless it is there
+            }
             Layer { path: normal(&mount.path), tree, root: normal(&root), read_only: mount.read_only }
         }));
         layers.sort_by_key(|layer| layer.path.len()); // stable: of two mounts at one path the later hides the earlier

@@ -2,7 +2,7 @@
 
 use super::{end, logs, run, sandbox, script, start};
 use crate::api::LogOptions;
-use crate::runtime::{ContainerConfig, File, FileTree, Medium, Mount, MountSource, Runtime};
+use crate::runtime::{ContainerConfig, File, FileTree, Medium, Mount, MountSource, PathKind, Runtime};
 
 fn mount(volume: &str, source: MountSource, sub_path: &str) -> Mount {
     Mount {
@@ -74,4 +74,26 @@ pub async fn last_words_are_told(runtime: &dyn Runtime, image: &str) {
         let id = start(runtime, &sandbox, &config).await;
         assert_eq!(end(runtime, &id).await.message, message, "{text}");
     }
+}
+
+/// What there is at paths of the node is told, and made where it is asked for.
+pub async fn paths_of_the_node_are_told_and_made(runtime: &dyn Runtime) {
+    let base = std::env::temp_dir().join(format!("orchestrion-kit-{}", std::process::id()));
+    let path = |name: &str| base.join(name).display().to_string();
+    assert_eq!(runtime.host_path(&path("none")).await.expect("nothing"), None);
+    assert_eq!(runtime.read_host_directory(&path("none")).await.expect("nothing"), None);
+    assert!(runtime.make_host_path(&path("none/file"), PathKind::File).await.is_err(), "there is no directory for it");
+    runtime.make_host_path(&path("made/deep"), PathKind::Directory).await.expect("a directory");
+    runtime.make_host_path(&path("made/file"), PathKind::File).await.expect("a file");
+    for (name, kind) in
+        [("made", PathKind::Directory), ("made/deep", PathKind::Directory), ("made/file", PathKind::File)]
+    {
+        assert_eq!(runtime.host_path(&path(name)).await.expect("its kind"), Some(kind), "{name}");
+    }
+    let found = runtime.read_host_directory(&path("made")).await.expect("its files").expect("a directory");
+    assert_eq!(
+        found.into_iter().map(|(name, content)| (name, content.len())).collect::<Vec<_>>(),
+        [("file".to_owned(), 0)]
+    );
+    let _ = std::fs::remove_dir_all(base); // where the node is this machine
 }

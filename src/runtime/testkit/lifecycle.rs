@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{end, logs, sandbox, script, start};
 use crate::api::LogOptions;
-use crate::runtime::{ContainerConfig, ContainerId, ContainerState, EventKind, Runtime, RuntimeError};
+use crate::runtime::{ContainerConfig, ContainerId, ContainerState, EventKind, Limits, Runtime, RuntimeError};
 
 /// A container that has run its program tells the exit code, a reason and both times.
 pub async fn a_container_ends_with_its_program(runtime: &dyn Runtime, image: &str) {
@@ -106,4 +108,30 @@ pub async fn what_is_gone_is_told(runtime: &dyn Runtime) {
     assert!(runtime.start_container(&none).await.is_err_and(|error| error.is_not_found()));
     runtime.stop_container(&none, Duration::ZERO).await.expect("stopping what is gone");
     runtime.remove_container(&none).await.expect("removing what is gone");
+}
+
+/// What a container may use is what it was made with, until that is changed while it runs.
+pub async fn limits_change_while_a_container_runs(runtime: &dyn Runtime, image: &str) {
+    let sandbox = sandbox(runtime, "resized").await;
+    let sizes = |cpu: &str, memory: &str| -> ResourceRequirements {
+        let amounts = [("cpu", cpu), ("memory", memory)];
+        let amounts = amounts.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())));
+        ResourceRequirements {
+            requests: Some(amounts.clone().into()),
+            limits: Some(amounts.into()),
+            ..ResourceRequirements::default()
+        }
+    };
+    let config = ContainerConfig { resources: sizes("100m", "64Mi"), ..script(image, "sleep 3600") };
+    let id = start(runtime, &sandbox, &config).await;
+    let before = runtime.container_status(&id).await.expect("its status");
+    assert_eq!(before.limits, Limits::of(&config.resources));
+    for (cpu, memory) in [("200m", "128Mi"), ("50m", "32Mi")] {
+        let wanted = Limits::of(&sizes(cpu, memory));
+        runtime.update_resources(&id, wanted).await.expect("changed");
+        let after = runtime.container_status(&id).await.expect("its status");
+        assert_eq!((after.limits, after.state), (wanted, before.state.clone()), "it runs on");
+    }
+    let missing = ContainerId::new("missing");
+    assert!(runtime.update_resources(&missing, Limits::default()).await.is_err_and(|error| error.is_not_found()));
 }

@@ -34,12 +34,15 @@ use super::{ContainerConfig, ContainerId, ContainerState, Exit, Runtime, Sandbox
 use crate::api::{LogOptions, Output};
 
 pub use event::{events_tell_of_beginning_and_end, every_reader_gets_every_event};
-pub use files::{containers_share_directories, last_words_are_told, mounted_files_follow_their_source};
+pub use files::{
+    containers_share_directories, last_words_are_told, mounted_files_follow_their_source,
+    paths_of_the_node_are_told_and_made,
+};
 pub use image::{an_image_is_there_once_it_is_fetched, nonsense_is_no_image};
 pub use lifecycle::{
     a_container_ends_with_its_program, a_container_has_its_environment, a_container_needs_its_image_and_its_sandbox,
-    a_stopped_container_has_ended, a_stopped_sandbox_ends_its_containers, removing_a_sandbox_removes_its_containers,
-    sandboxes_have_addresses_of_their_own, what_is_gone_is_told,
+    a_stopped_container_has_ended, a_stopped_sandbox_ends_its_containers, limits_change_while_a_container_runs,
+    removing_a_sandbox_removes_its_containers, sandboxes_have_addresses_of_their_own, what_is_gone_is_told,
 };
 pub use stats::{what_a_container_uses_is_told, what_a_pod_has_written_is_told, what_the_machine_has_is_told};
 pub use stream::{
@@ -58,10 +61,12 @@ pub async fn all(runtime: impl Fn() -> Box<dyn Runtime>, image: &str) {
     removing_a_sandbox_removes_its_containers(&*runtime(), image).await;
     sandboxes_have_addresses_of_their_own(&*runtime()).await;
     what_is_gone_is_told(&*runtime()).await;
+    limits_change_while_a_container_runs(&*runtime(), image).await;
     an_image_is_there_once_it_is_fetched(&*runtime(), image).await;
     nonsense_is_no_image(&*runtime()).await;
     mounted_files_follow_their_source(&*runtime(), image).await;
     containers_share_directories(&*runtime(), image).await;
+    paths_of_the_node_are_told_and_made(&*runtime()).await;
     last_words_are_told(&*runtime(), image).await;
     logs_are_kept(&*runtime(), image).await;
     logs_tell_their_times(&*runtime(), image).await;

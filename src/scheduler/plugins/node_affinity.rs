@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, NodeAffinity as Affinity, NodeSelectorRequirement, NodeSelectorTerm};
 
+use crate::api::rules::placement::term_matches;
 use crate::scheduler::framework::{
     ClusterEvent, Filter, NodeFilter, NodeScore, Plugin, Prepared, Reads, Refusal, Score, normalize_by_highest,
 };
@@ -55,32 +56,6 @@ impl Plugin for NodeAffinity {
 
 fn affinity(pod: &PodInfo) -> Option<&Affinity> {
     pod.spec()?.affinity.as_ref()?.node_affinity.as_ref()
-}
-
-fn requirement_holds(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
-    let values = || requirement.values.iter().flatten();
-    let compared = || Some((value?.parse::<i64>().ok()?, values().next()?.parse::<i64>().ok()?));
-    match requirement.operator.as_str() {
-        "In" => value.is_some_and(|value| values().any(|other| other == value)),
-        "NotIn" => value.is_none_or(|value| values().all(|other| other != value)),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        "Gt" => compared().is_some_and(|(value, bound)| value > bound),
-        "Lt" => compared().is_some_and(|(value, bound)| value < bound),
-        _ => false,
-    }
-}
-
-/// Whether a term matches. One without requirements matches nothing.
-fn term_matches(term: &NodeSelectorTerm, node: &Node) -> bool {
-    let labels = node.metadata.labels.as_ref();
-    let expressions = term.match_expressions.as_deref().unwrap_or_default();
-    let fields = term.match_fields.as_deref().unwrap_or_default();
-    let label = |key: &str| labels.and_then(|labels| labels.get(key)).map(String::as_str);
-    let field = |key: &str| node.metadata.name.as_deref().filter(|_| key == "metadata.name");
-    !(expressions.is_empty() && fields.is_empty())
-        && expressions.iter().all(|requirement| requirement_holds(requirement, label(&requirement.key)))
-        && fields.iter().all(|requirement| requirement_holds(requirement, field(&requirement.key)))
 }
 
 impl<'a> Required<'a> {

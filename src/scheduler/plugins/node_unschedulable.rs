@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Taint;
 
-use super::taint_toleration::tolerates;
+use crate::api::rules::placement::tolerates;
 use crate::scheduler::framework::{ClusterEvent, Filter, NodeFilter, Plugin, Prepared, Reads, Refusal};
 use crate::scheduler::snapshot::{NodeInfo, PodInfo, Snapshot};
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
 
+use crate::api::rules::placement::tolerates;
 use crate::scheduler::framework::{
     ClusterEvent, Filter, NodeFilter, NodeScore, Plugin, Prepared, Reads, Refusal, Score, normalize_by_highest,
 };
@@ -43,27 +44,6 @@ impl Plugin for TaintToleration {
         matches!(event, ClusterEvent::Itself)
             || event.node_gain().is_some_and(|(old, new)| open(new) && old.is_none_or(|old| !open(old)))
     }
-}
-
-/// Whether `toleration` tolerates `taint`.
-fn tolerated(toleration: &Toleration, taint: &Taint) -> bool {
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let effect = given(&toleration.effect).is_none_or(|effect| effect == taint.effect);
-    let key = given(&toleration.key).is_none_or(|key| key == taint.key);
-    effect
-        && key
-        && match toleration.operator.as_deref() {
-            None | Some("" | "Equal") => {
-                toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
-            }
-            Some("Exists") => true,
-            _ => false,
-        }
-}
-
-/// Whether one of `tolerations` tolerates `taint`.
-pub(super) fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
-    tolerations.iter().any(|toleration| tolerated(toleration, taint))
 }
 
 /// Whether one of `taints` keeps off pods with these tolerations.

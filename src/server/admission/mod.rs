@@ -2,6 +2,7 @@
 
 mod chain;
 mod namespace_lifecycle;
+mod pod_resize;
 mod priority;
 mod service_account;
 mod taint_nodes;
@@ -22,6 +23,7 @@ pub(super) fn builtin(store: &Arc<dyn Store>, random: &Random, account_volumes: 
         Arc::new(taint_nodes::TaintNodesByCondition),
         Arc::new(priority::Priority::new(store.clone())),
         Arc::new(toleration_seconds::DefaultTolerationSeconds),
+        Arc::new(pod_resize::PodResizeValidator::new(store.clone())),
     ]
 }
 

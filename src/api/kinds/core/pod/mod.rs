@@ -8,7 +8,7 @@ mod environment;
 mod match_label_keys;
 mod probe;
 mod qos;
-mod requests;
+pub(crate) mod requests;
 mod security;
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,17 @@ pub(super) fn of_containers(spec: &PodSpec) -> Sums {
     running
 }
 
+/// What a pod requests: for itself as a whole, or else for its containers; and what running it costs beside them.
+pub(crate) fn of_pod(spec: &PodSpec) -> Sums {
+    let sums = |amounts: Option<&Amounts>| -> Sums {
+        amounts.into_iter().flatten().map(|(name, text)| (name.clone(), amount(text))).collect()
+    };
+    let mut total = of_containers(spec);
+    total.extend(sums(spec.resources.as_ref().and_then(|whole| whole.requests.as_ref())));
+    add(&mut total, sums(spec.overhead.as_ref()));
+    total
+}
+
 fn add(sums: &mut Sums, other: Sums) {
     for (name, amount) in other {
         let sum = sums.entry(name).or_insert(Quantity::ZERO);
