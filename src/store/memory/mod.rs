@@ -67,7 +67,7 @@ impl Default for MemoryStoreBuilder {
             indexes: vec![Index::pods_by_node()],
             history: 10_000,
             queue: 1_000,
-            hot: 1_000,
+            hot: 5_000,
             progress: Some(Duration::from_secs(60)),
         }
     }
@@ -93,7 +93,7 @@ impl MemoryStoreBuilder {
         self
     }
 
-    /// How many objects of a resource all keep their typed form (1 000), which takes four times the memory of their JSON.
+    /// How many objects of a resource all keep their typed form (5 000), which takes four times the memory of their JSON.
     /// With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form a few
     /// hundred writes later; with four times more, the JSON is made for it. Reading a typed form that was given up costs
     /// decoding the JSON.
@@ -161,7 +161,7 @@ struct Inner {
 }
 
 /// With so many times more objects than may be hot, what was never printed is printed to be cooled.
-const PRINTED: usize = 20;
+const PRINTED: usize = 4;
 
 /// How many writes later an object may lose its typed form.
 const RECENT: usize = 500;
