@@ -233,13 +233,15 @@ impl Builder {
         self
     }
 
-    /// What each node's agent is told, where it is not the usual: `change` gets the usual configuration.
+    /// What each node's agent is told, where it is not the usual: `change` gets the usual configuration, as far as it was
+    /// not changed before.
     ///
     /// ```
     /// let builder = orchestrion::cluster::Cluster::builder().agent(|agent| agent.with_capacity("pods", "500"));
     /// ```
     pub fn agent(mut self, change: impl Fn(AgentConfig) -> AgentConfig + Send + Sync + 'static) -> Self {
-        self.agent = Arc::new(change);
+        let before = self.agent;
+        self.agent = Arc::new(move |agent| change(before(agent)));
         self
     }
 

@@ -10,7 +10,8 @@ impl Builder {
     /// Runs the pods of every node on a Docker engine, and puts Services, nodes and pods on the network that the cluster
     /// has there: pods, the machine and this process reach all of them.
     ///
-    /// Every node is told to have all of the machine ([`Builder::agent`] after this says otherwise).
+    /// Every node is told to have all of the machine, and to leave the machine's disk alone: it removes no images and ends
+    /// no pods because that is nearly full ([`Builder::agent`] after this says otherwise).
     ///
     /// Containers stay when the cluster is stopped: the next one of the same name finds nodes of the same names with
     /// all that runs on them. [`DockerCluster::remove`] takes everything away.
@@ -34,7 +35,11 @@ impl Builder {
         let docker = docker.clone();
         self.addresses(AddressPlan::bridge(first))
             .agent(move |agent| {
-                agent.with_capacity("cpu", &cpus.to_string()).with_capacity("memory", &format!("{}Ki", memory / 1024))
+                let memory = format!("{}Ki", memory / 1024);
+                let mut agent = agent.with_capacity("cpu", &cpus.to_string()).with_capacity("memory", &memory);
+                agent.eviction = agent.eviction.without_disks();
+                agent.image_gc = agent.image_gc.disabled();
+                agent
             })
             .runtime(move |seat| Arc::new(docker.runtime(&seat.name, seat.network.pods().clone())))
     }

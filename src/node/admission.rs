@@ -86,6 +86,9 @@ impl Workers {
         if had || phase.is_some_and(|phase| phase != "Pending") || pod.metadata.deletion_timestamp.is_some() {
             return Verdict::Admitted;
         }
+        if let Some(refusal) = self.eviction.refuses(pod) {
+            return Verdict::Refused(refusal);
+        }
         let config = &self.machine.config;
         let (node, Some(spec)) = (self.machine.node.get(), &pod.spec) else { return Verdict::Admitted };
         let node = node.cloned().unwrap_or_else(|| Arc::new(initial(config)));
@@ -109,7 +112,7 @@ impl Workers {
         tracing::info!(pod = pod.metadata.name, count = victims.len(), "pods make room for a critical one");
         let handles = victims.into_iter().filter_map(|uid| workers.get(uid));
         let ended = handles.map(|handle| {
-            if handle.end(preempt::REASON, preempt::MESSAGE) {
+            if handle.fail(preempt::failure(), None) {
                 self.machine.event(&handle.pod(), EventType::Warning, preempt::REASON, preempt::MESSAGE);
             }
             Arc::clone(&handle.state)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 
 use super::AgentConfig;
+use super::eviction::local_storage;
 use super::pod_worker::state::{Role, role_of_init};
 use super::static_pod;
 use crate::api::kinds::core::pod::{qos_class, requests};
@@ -31,6 +32,8 @@ pub(super) struct Demand {
     priority: Option<i32>,
     pub(super) is_static: bool,
     pub(super) qos_class: &'static str,
+    /// Whether what it keeps on the node's disk is limited.
+    pub(super) limited: bool,
 }
 
 impl Demand {
@@ -42,6 +45,7 @@ impl Demand {
             priority: spec.priority,
             is_static: static_pod::is_static(pod),
             qos_class: qos_class(spec),
+            limited: local_storage::is_limited(spec),
         }
     }
 

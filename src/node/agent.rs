@@ -1,6 +1,6 @@
 //! [`Agent`]: the table of pod workers, and the node's own heartbeat.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -15,13 +15,16 @@ use tokio_util::task::AbortOnDropHandle;
 use super::admission::Held;
 use super::config::AgentConfig;
 use super::endpoint::Endpoint;
+use super::eviction::Eviction;
+use super::eviction::config::Pressure;
 use super::lease;
 use super::machine::Machine;
 use super::pod_worker::Handle;
+use super::reclaim::Images;
 use super::register::register;
 use super::static_pod::{self, Mirrors, StaticPods};
 use super::stats::Samples;
-use super::status::node::{node_status, same_status};
+use super::status::node::{news, node_status, same_status};
 use crate::api::{ApiError, FieldSelector, LabelSelector, NodeEndpoint};
 use crate::client::{Change, EventRecorder, Informer, Informers};
 use crate::runtime::{EventKind, Image, Runtime, RuntimeEvent, SandboxStatus};
@@ -35,6 +38,8 @@ const TOGETHER: Duration = Duration::from_millis(100);
 /// The workers of an agent, by the UIDs of their pods.
 pub(super) struct Workers {
     pub(super) machine: Arc<Machine>,
+    pub(super) eviction: Eviction,
+    images: Images,
     by_uid: Mutex<BTreeMap<String, Handle>>,
     /// Sandboxes that were there when the agent started and that no worker has taken over yet.
     pub(super) found: Mutex<Vec<SandboxStatus>>,
@@ -89,6 +94,8 @@ impl Agent {
         });
         let workers = Arc::new(Workers {
             machine,
+            eviction: Eviction::default(),
+            images: Images::default(),
             by_uid: Mutex::default(),
             found: Mutex::default(),
             held: Mutex::default(),
@@ -197,6 +204,25 @@ impl Workers {
         });
     }
 
+    /// Looks whether the node is short of something, or (with `collect`) keeps images that it does not need, and does
+    /// what there is to do about it in a task of its own.
+    async fn look_after(self: &Arc<Self>, collect: bool) -> Option<AbortOnDropHandle<()>> {
+        let limited = self.machine.config.eviction.local_storage
+            && self.by_uid().values().any(|handle| handle.demand.1.limited && !handle.is_over());
+        let short = self.eviction.look(&self.machine).await;
+        let workers = Arc::clone(self);
+        (collect || limited || short).then(|| {
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                if collect {
+                    workers.images.collect(&workers.machine).await;
+                }
+                if limited || short {
+                    workers.eviction.act(&workers, &workers.images).await;
+                }
+            }))
+        })
+    }
+
     /// Passes an event of the runtime on.
     fn poke(&self, pod: &str, kind: &EventKind) {
         let workers = self.by_uid();
@@ -248,9 +274,7 @@ async fn keep(workers: &Arc<Workers>) {
         clock.sleep(RETRY).await;
     };
     machine.events.normal(&*node, "Starting", "Starting kubelet.");
-    for state in ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady"] {
-        machine.events.normal(&*node, state, format!("Node {} status is now: {state}", machine.config.name));
-    }
+    tell(&machine, &node, None, &BTreeSet::new());
     let mut node = Arc::clone(machine.node.get_or_init(|| node));
     let on_node = FieldSelector::equal("spec.nodeName", machine.config.name.as_str());
     let pods: Informer<Pod> = Informer::start_matching(machine.client.all(), LabelSelector::default(), on_node);
@@ -263,11 +287,13 @@ async fn keep(workers: &Arc<Workers>) {
     });
     machine.mirrors.complete();
     remove_strangers(workers).await;
+    let mut housekeeping = Housekeeping { look_at: clock.now(), images_at: clock.now(), under_way: None };
     let (mut lease_at, mut status_at) = (clock.now(), clock.now());
-    let (mut reported_at, mut looked, mut held) = (None, None, None);
+    let (mut reported_at, mut looked, mut held, mut pressure) = (None, None, None, BTreeSet::new());
     loop {
-        clock.sleep_until(lease_at.min(status_at)).await;
+        clock.sleep_until(lease_at.min(status_at).min(housekeeping.look_at)).await;
         let soon = after(&clock, TOGETHER);
+        housekeeping.look(workers, soon).await;
         if lease_at <= soon {
             let renewed = lease::renew(&machine.client, &machine.config, &node, &mut held).await;
             lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
@@ -275,14 +301,50 @@ async fn keep(workers: &Arc<Workers>) {
         }
         if status_at <= soon {
             let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
-            let reported = report(&machine, due, &mut looked).await;
+            let short = workers.eviction.conditions();
+            let reported = report(&machine, due, &short, &mut looked).await;
             status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
             match reported {
-                Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
+                Ok(Some(current)) => {
+                    tell(&machine, &current, Some(&pressure), &short);
+                    (node, reported_at, pressure) = (current, Some(clock.now()), short);
+                }
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "node status not written"),
             }
         }
+    }
+}
+
+/// When the node looks after itself, and what it does about what it has found: beside the loop, for it may take its time.
+struct Housekeeping {
+    look_at: jiff::Timestamp,
+    images_at: jiff::Timestamp,
+    under_way: Option<AbortOnDropHandle<()>>,
+}
+
+impl Housekeeping {
+    /// Looks, where that is due until `soon`.
+    async fn look(&mut self, workers: &Arc<Workers>, soon: jiff::Timestamp) {
+        if self.look_at > soon {
+            return;
+        }
+        let (config, clock) = (&workers.machine.config, workers.machine.clock());
+        self.look_at = after(clock, config.eviction.interval);
+        if self.under_way.as_ref().is_none_or(AbortOnDropHandle::is_finished) {
+            let collect = self.images_at <= soon;
+            if collect {
+                self.images_at = after(clock, config.image_gc.interval);
+            }
+            self.under_way = workers.look_after(collect).await;
+        }
+    }
+}
+
+/// Tells of the conditions of a node that are news.
+fn tell(machine: &Machine, node: &Node, before: Option<&BTreeSet<Pressure>>, now: &BTreeSet<Pressure>) {
+    for state in news(before, now) {
+        machine.events.normal(node, state, format!("Node {} status is now: {state}", machine.config.name));
     }
 }
 
@@ -300,11 +362,17 @@ async fn remove_strangers(workers: &Workers) {
     }
 }
 
-/// What a node's status was last made from, and found to say already: the node's version and the images.
-type Looked = Option<(Option<String>, Vec<Image>)>;
+/// What a node's status was last made from, and found to say already: the node's version, the images, and what it is
+/// short of.
+type Looked = Option<(Option<String>, Vec<Image>, BTreeSet<Pressure>)>;
 
 /// Writes the node's status, where it has changed or a report is `due`. The node as it was written.
-async fn report(machine: &Machine, due: bool, looked: &mut Looked) -> Result<Option<Arc<Node>>, ApiError> {
+async fn report(
+    machine: &Machine,
+    due: bool,
+    pressure: &BTreeSet<Pressure>,
+    looked: &mut Looked,
+) -> Result<Option<Arc<Node>>, ApiError> {
     let nodes = machine.client.all::<Node>();
     let Some(current) = nodes.get_opt(&machine.config.name).await? else {
         // Somebody deleted the node while it lives: it registers anew.
@@ -312,13 +380,15 @@ async fn report(machine: &Machine, due: bool, looked: &mut Looked) -> Result<Opt
     };
     let images = machine.runtime.images().await.unwrap_or_default();
     let version = |node: &Node| node.metadata.resource_version.clone();
-    if !due && looked.as_ref().is_some_and(|(node, known)| *node == version(&current) && *known == images) {
+    let same = |(node, known, short): &(_, _, _)| *node == version(&current) && *known == images && short == pressure;
+    if !due && looked.as_ref().is_some_and(same) {
         return Ok(None);
     }
     let before = current.status.clone().unwrap_or_default();
-    let status = node_status(&machine.config, &*machine.runtime, &images, Some(&before), machine.clock().time());
+    let status =
+        node_status(&machine.config, &*machine.runtime, &images, pressure, Some(&before), machine.clock().time());
     if !due && same_status(&before, &status) {
-        *looked = Some((version(&current), images));
+        *looked = Some((version(&current), images, pressure.clone()));
         return Ok(None);
     }
     let mut changed = Node::clone(&current);

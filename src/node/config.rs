@@ -7,6 +7,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Taint;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::eviction::config::EvictionConfig;
+use super::reclaim::ImageGc;
+
 /// The version that agents of this crate report: the Kubernetes release whose behaviour they have.
 pub const KUBELET_VERSION: &str = "v1.36.0";
 
@@ -50,6 +53,10 @@ pub struct AgentConfig {
     pub file_check: Duration,
     /// How often mounted ConfigMaps and Secrets are refreshed.
     pub sync_interval: Duration,
+    /// When pods are ended to save the node.
+    pub eviction: EvictionConfig,
+    /// When images are removed.
+    pub image_gc: ImageGc,
 }
 
 impl AgentConfig {
@@ -76,6 +83,8 @@ impl AgentConfig {
             static_pod_path: None,
             file_check: Duration::from_secs(20),
             sync_interval: Duration::from_secs(60),
+            eviction: EvictionConfig::default(),
+            image_gc: ImageGc::default(),
         }
     }
 

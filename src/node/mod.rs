@@ -10,6 +10,7 @@ mod agent;
 mod config;
 mod endpoint;
 mod env;
+mod eviction;
 mod hooks;
 mod images;
 mod lease;
@@ -18,6 +19,7 @@ mod oom;
 mod pod_worker;
 mod preempt;
 mod probe;
+mod reclaim;
 mod register;
 mod resize;
 mod restart;
@@ -29,6 +31,8 @@ mod volume;
 
 pub use agent::Agent;
 pub use config::{AgentConfig, KUBELET_VERSION};
+pub use eviction::config::{Amount, BadThreshold, EvictionConfig, Pressure, Signal, Threshold};
+pub use reclaim::ImageGc;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::AgentConfig;
+use super::static_pod::is_static;
 use crate::api::Quantity;
 use crate::api::kinds::core::pod::qos_class;
 use crate::api::rules::resources::amount_of;
@@ -13,6 +14,12 @@ const GUARANTEED: i64 = -997;
 const BEST_EFFORT: i64 = 1000;
 /// Pods of this priority or more are the node's own.
 const SYSTEM_CRITICAL: i32 = 2_000_000_000;
+
+/// Whether a pod is one that its node, or its cluster, cannot do without.
+pub(super) fn is_critical(pod: &Pod) -> bool {
+    let priority = pod.spec.as_ref().and_then(|spec| spec.priority);
+    is_static(pod) || priority.is_some_and(|priority| priority >= SYSTEM_CRITICAL)
+}
 
 /// The `oom_score_adj` of a container: the less memory it asks for, the earlier it goes.
 pub(super) fn oom_score(pod: &Pod, container: &Container, config: &AgentConfig) -> i32 {

@@ -3,6 +3,7 @@
 //! Source: the kubelet's `preemption.CriticalPodAdmissionHandler`.
 
 use super::admit::{Demand, Lack};
+use super::pod_worker::Failure;
 use crate::api::Quantity;
 
 /// What a pod that has to go is told.
@@ -11,6 +12,11 @@ pub(super) const MESSAGE: &str = "Preempted in order to admit critical pod";
 
 /// What the condition of one that goes says.
 pub(super) const CONDITION: &str = "Pod was preempted by Kubelet to accommodate a critical pod.";
+
+/// How a pod ends that makes room.
+pub(super) fn failure() -> Failure {
+    Failure { reason: REASON, message: MESSAGE.to_owned(), disruption: Some(CONDITION.to_owned()) }
+}
 
 /// What is still missing: resource and amount.
 type Missing<'a> = Vec<(&'a str, Quantity)>;

@@ -1,6 +1,6 @@
 //! The Node object of an agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, NodeSpec};
@@ -46,7 +46,7 @@ pub(super) async fn register(
             .await;
     }
     let images = runtime.images().await.unwrap_or_default();
-    let status = Some(node_status(config, runtime, &images, None, client.clock().time()));
+    let status = Some(node_status(config, runtime, &images, &BTreeSet::new(), None, client.clock().time()));
     let node = Node { status, ..initial(config) };
     match nodes.create(node).await {
         Err(error) if error.is_already_exists() => nodes.get(&config.name).await,

@@ -13,6 +13,8 @@ pub struct Image {
     pub size: u64,
     /// The user that its program runs as: a number, or a name.
     pub user: String,
+    /// Whether it is kept although no container uses it.
+    pub pinned: bool,
 }
 
 /// A credential for a registry.

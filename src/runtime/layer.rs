@@ -106,6 +106,7 @@ layer! {
     host_path(path: &str) -> Option<PathKind>;
     make_host_path(path: &str, kind: PathKind) -> ();
     read_host_directory(path: &str) -> Option<BTreeMap<String, Bytes>>;
+    clear_directories(sandbox: &SandboxId) -> ();
     stats(id: &ContainerId) -> ContainerStats;
     pod_disk(sandbox: &SandboxId) -> PodDisk;
     machine() -> MachineStats;

@@ -143,6 +143,10 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// The regular files in a directory of the node, by name; `None` where there is no such directory.
     async fn read_host_directory(&self, path: &str) -> Result<Option<BTreeMap<String, Bytes>>>;
 
+    /// Removes what the pod has written to its directories ([`MountSource::Directory`]): it has ended for good. Its
+    /// containers and their logs stay.
+    async fn clear_directories(&self, sandbox: &SandboxId) -> Result<()>;
+
     /// What a running container uses.
     ///
     /// # Errors
@@ -164,7 +168,10 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// All images that are present.
     async fn images(&self) -> Result<Vec<Image>>;
 
-    /// Removes an image.
+    /// Removes an image: of that name, or (`sha256:…`) of that ID, under all its names.
+    ///
+    /// # Errors
+    /// [`RuntimeError::State`] where it is named by its ID and a container uses it.
     async fn remove_image(&self, name: &str) -> Result<()>;
 
     /// What a container has written. `options.container` and `options.previous` are the caller's to resolve.

@@ -1,16 +1,20 @@
 //! Node agents over the engine: what they find again, and what they bring back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Service};
 use orchestrion::api::WatchOptions;
 use orchestrion::client::TypedEvent;
 use orchestrion::cluster::Cluster;
-use orchestrion::node::AgentConfig;
+use orchestrion::node::{AgentConfig, ImageGc};
 use orchestrion::random::Random;
+use orchestrion::runtime::docker::DockerRuntime;
+use orchestrion::runtime::{Layer, MachineStats, Runtime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -55,7 +59,8 @@ pub(crate) async fn until(cluster: &Cluster, wanted: impl Fn(&BTreeMap<String, P
         }
     };
     let seen = tokio::time::timeout(LIMIT, watch).await;
-    assert!(seen.is_ok(), "the pods do not become as wanted");
+    let told: Vec<_> = pods.values().map(|pod| (&pod.metadata.name, &pod.status)).collect();
+    assert!(seen.is_ok(), "the pods do not become as wanted: {told:#?}");
 }
 
 pub(crate) fn is_ready(pod: &Pod) -> bool {
@@ -251,6 +256,113 @@ spec:
         pods.values().any(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded"))
     })
     .await;
+    cluster.stop().await;
+    bench.remove().await;
+}
+
+/// A node whose machine has no memory left where that is so.
+#[derive(Debug)]
+struct Short {
+    node: DockerRuntime,
+    short: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl Layer for Short {
+    fn below(&self) -> &dyn Runtime {
+        &self.node
+    }
+
+    async fn machine(&self) -> orchestrion::runtime::Result<MachineStats> {
+        let mut machine = self.node.machine().await?;
+        if self.short.load(Ordering::SeqCst) {
+            machine.memory_used = machine.memory_capacity;
+        }
+        Ok(machine)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_memory_ends_a_pod_and_takes_no_other() {
+    let bench = Bench::new("evicted").await;
+    let short = Arc::new(AtomicBool::new(false));
+    let (docker, told) = (bench.docker.clone(), Arc::clone(&short));
+    let cluster = Cluster::builder()
+        .docker(&bench.docker)
+        .runtime(move |seat| {
+            let node = docker.runtime(&seat.name, seat.network.pods().clone());
+            Arc::new(Short { node, short: Arc::clone(&told) })
+        })
+        .agent(|mut agent: AgentConfig| {
+            agent.eviction.interval = Duration::from_secs(1);
+            agent
+        })
+        .start()
+        .await
+        .expect("a cluster");
+    let pod = |name: &str| {
+        let image = variable("TEST_IMAGE");
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{nodeName: node-1, containers: [{{name: main, image: {image}, command: [sleep, '3600']}}]}}}}"
+        )
+    };
+    let reason = |pod: &Pod| pod.status.as_ref().and_then(|status| status.reason.clone());
+    cluster.apply(&pod("first")).await.expect("a pod");
+    until(&cluster, |pods| pods.get("first").is_some_and(is_ready)).await;
+    short.store(true, Ordering::SeqCst);
+    until(&cluster, |pods| {
+        let ended = |pod: &Pod| {
+            let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+            statuses.is_some_and(|all| {
+                all.iter().all(|one| one.state.as_ref().is_some_and(|state| state.terminated.is_some()))
+            })
+        };
+        pods.get("first").is_some_and(|pod| reason(pod).as_deref() == Some("Evicted") && ended(pod))
+    })
+    .await;
+    cluster.apply(&pod("second")).await.expect("a pod");
+    until(&cluster, |pods| pods.get("second").is_some_and(|pod| reason(pod).as_deref() == Some("Evicted"))).await;
+    cluster.stop().await;
+    bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_that_the_cluster_has_fetched_go_when_there_is_no_room() {
+    let bench = Bench::new("collected").await;
+    let used = variable("TEST_IMAGE");
+    let (registry, _) = used.rsplit_once('/').expect("a registry");
+    let (unused, theirs) = (format!("{registry}/unused"), format!("{registry}/theirs"));
+    let shell = |script: &str| {
+        let ran = std::process::Command::new("sh").args(["-c", script]).output().expect("a shell");
+        assert!(ran.status.success(), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
+    };
+    // Images that no other test has; one is in the registry alone, one with the engine alone.
+    for name in [&unused, &theirs] {
+        shell(&format!("cd $(mktemp -d) && echo {name} >file && tar -c file | docker import - {name} && rm file"));
+    }
+    shell(&format!("docker push --quiet {unused} && docker rmi {unused}"));
+    let cluster = Cluster::builder()
+        .docker(&bench.docker)
+        .agent(|mut agent: AgentConfig| {
+            agent.eviction.interval = Duration::from_secs(1);
+            let (interval, least_age) = (Duration::from_secs(1), Duration::ZERO);
+            agent.image_gc = ImageGc { high_percent: 1, low_percent: 0, least_age, interval, ..agent.image_gc };
+            agent
+        })
+        .start()
+        .await
+        .expect("a cluster");
+    let node = cluster.nodes().runtime("node-1").expect("its runtime");
+    node.pull_image(&unused, &[]).await.expect("an image");
+    // Each collection that cannot free all that it wants to tells of it.
+    let collected = async {
+        let mut events = cluster.client().all::<Event>().watch(&WatchOptions::default()).await.expect("a watch");
+        while node.image(&unused).await.expect("a look").is_some() {
+            events.next().await.expect("an event").expect("an event");
+        }
+    };
+    tokio::time::timeout(LIMIT, collected).await.expect("it goes");
+    assert!(node.image(&theirs).await.expect("a look").is_some(), "it was there before");
     cluster.stop().await;
     bench.remove().await;
 }

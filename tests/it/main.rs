@@ -5,6 +5,7 @@ mod architecture;
 mod bad_input;
 mod compatibility;
 mod determinism;
+mod eviction;
 mod kube_rs;
 mod lifecycle;
 mod metrics;

@@ -59,3 +59,31 @@ fn taints_keep_pods_away_or_drive_them_out() {
     assert_eq!(cluster.ok(&format!("taint nodes {node} only-")), format!("node/{node} untainted\n"));
     cluster.ok("wait --for=condition=Ready pod/late --timeout 60s");
 }
+
+/// Writes two kilobytes into a volume that may have one.
+const WRITER: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: writer}
+spec:
+  containers:
+  - name: main
+    image: busybox
+    command: [sh, -c, 'echo TEXT > /scratch/file; sleep 3600']
+    volumeMounts: [{name: scratch, mountPath: /scratch}]
+  volumes: [{name: scratch, emptyDir: {sizeLimit: 1Ki}}]
+";
+
+#[test]
+fn a_pod_that_keeps_more_than_it_may_is_evicted() {
+    let cluster = Cluster::start_with(&["--nodes", "1"]);
+    let pod = cluster.file("writer.yaml", &WRITER.replace("TEXT", &"x".repeat(2000)));
+    cluster.ok(&format!("apply -f {pod}"));
+    cluster.ok("wait --for=jsonpath={.status.phase}=Failed pod/writer --timeout 90s");
+    assert_eq!(cluster.ok("get pod writer -o jsonpath={.status.reason}"), "Evicted");
+    let message = "Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Ki\".";
+    assert_has(&cluster.ok("describe pod writer"), &["Reason:           Evicted", message]);
+    assert_has(&cluster.ok("events --for pod/writer"), &["Evicted", message]);
+    let node = cluster.ok("describe nodes");
+    assert_has(&node, &["KubeletHasNoDiskPressure", "KubeletHasSufficientMemory", "KubeletHasSufficientPID"]);
+}

@@ -2,7 +2,7 @@
 
 mod correlate;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +73,7 @@ impl Debug for EventRecorder {
 #[derive(Clone, Debug)]
 struct Recorded {
     about: ObjectReference,
+    annotations: BTreeMap<String, String>,
     kind: EventType,
     reason: String,
     message: String,
@@ -128,8 +129,21 @@ impl EventRecorder {
 
     /// Records an event about whatever `about` refers to: a container of a pod (by its `fieldPath`), say.
     pub fn record(&self, about: ObjectReference, kind: EventType, reason: &str, message: String) {
+        self.record_annotated(about, kind, reason, message, BTreeMap::new());
+    }
+
+    /// The same, with annotations for programs.
+    pub fn record_annotated(
+        &self,
+        about: ObjectReference,
+        kind: EventType,
+        reason: &str,
+        message: String,
+        annotations: BTreeMap<String, String>,
+    ) {
         let event = Recorded {
             about,
+            annotations,
             kind,
             reason: reason.to_owned(),
             message,
@@ -192,6 +206,7 @@ async fn write(
             metadata: ObjectMeta {
                 name: Some(name.clone()),
                 namespace: Some(namespace.to_owned()),
+                annotations: Some(event.annotations.clone()).filter(|annotations| !annotations.is_empty()),
                 ..ObjectMeta::default()
             },
             involved_object: event.about.clone(),

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::plan::grace_period;
 use super::recall;
-use super::state::{Ending, PodState};
+use super::state::{Ending, Failure, PodState};
 use super::worker::Worker;
 use crate::node::admit::Demand;
 use crate::node::machine::Machine;
@@ -137,14 +137,15 @@ impl Handle {
         Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).pod)
     }
 
-    /// Ends the pod, for a reason of the node's: it has failed. Whether it had not been ending.
-    pub(in crate::node) fn end(&self, reason: &'static str, message: &str) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.ending.is_some() {
+    /// Ends the pod, for a reason of the node's: it has failed. Within its own grace period, or that one. Whether the
+    /// node had not been ending it.
+    pub(in crate::node) fn fail(&self, failure: Failure, grace: Option<Duration>) -> bool {
+        let mut state = self.state();
+        if !state.is_active() || (grace.is_none() && state.ending.is_some()) {
             return false;
         }
-        let failure = Some((reason, message.to_owned()));
-        state.ending = Some(Ending { grace: grace_period(&state.pod), failure, done: false });
+        let grace = grace.unwrap_or_else(|| grace_period(&state.pod));
+        state.ending = Some(Ending { grace, failure: Some(failure), done: false });
         drop(state);
         self.poke.notify_one();
         true

@@ -13,3 +13,4 @@ mod termination;
 mod worker;
 
 pub(super) use handle::{Handle, Wanted};
+pub(super) use state::Failure;

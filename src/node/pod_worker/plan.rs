@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-use super::state::{Condemned, Ending, Instances, PodState, Role, Waiting, containers, restarts};
+use super::state::{Condemned, Ending, Failure, Instances, PodState, Role, Waiting, containers, restarts};
 use crate::api::GoDuration;
 use crate::node::resize::needs_restart;
 use crate::node::restart::Backoff;
@@ -69,7 +69,7 @@ pub(super) fn plan(state: &PodState, backoff: &Backoff, now: Timestamp) -> Plan 
             state.accepted_at.saturating_add(jiff::SignedDuration::from_secs(limit)).unwrap_or(Timestamp::MAX);
         if now >= deadline {
             let message = "Pod was active on the node longer than the specified deadline".to_owned();
-            let failure = Some(("DeadlineExceeded", message));
+            let failure = Some(Failure { reason: "DeadlineExceeded", message, disruption: None });
             return plan.act(Action::End(Ending { grace: grace_period(pod), failure, done: false }));
         }
         plan.wake_at(deadline);

@@ -49,8 +49,5 @@ pub(super) fn ending(pod: &Pod) -> Option<Ending> {
     let found = conditions.any(|condition| {
         condition.type_ == "DisruptionTarget" && condition.status == "True" && by_node(condition.message.as_deref())
     });
-    found.then(|| {
-        let failure = Some((preempt::REASON, preempt::MESSAGE.to_owned()));
-        Ending { grace: grace_period(pod), failure, done: false }
-    })
+    found.then(|| Ending { grace: grace_period(pod), failure: Some(preempt::failure()), done: false })
 }

@@ -79,13 +79,23 @@ impl Instances {
     }
 }
 
+/// Why a node ends a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::node) struct Failure {
+    /// `Evicted`, `DeadlineExceeded`
+    pub(in crate::node) reason: &'static str,
+    pub(in crate::node) message: String,
+    /// Where it is a disruption (the pod did nothing that it may not), what its condition says.
+    pub(in crate::node) disruption: Option<String>,
+}
+
 /// How a pod ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::node) struct Ending {
     /// How long its containers may take.
     pub(in crate::node) grace: Duration,
-    /// Reason and message of a pod that the node ends (`Evicted`, `DeadlineExceeded`): it has failed.
-    pub(in crate::node) failure: Option<(&'static str, String)>,
+    /// Why the node ends it, where it does: it has failed.
+    pub(in crate::node) failure: Option<Failure>,
     /// Whether everything has ended.
     pub(in crate::node) done: bool,
 }
@@ -260,6 +270,12 @@ impl PodState {
         self.sandbox.as_ref().filter(|sandbox| sandbox.ready)
     }
 
+    /// Whether the pod has anything on the node, and is not being ended by it.
+    pub(in crate::node) fn is_active(&self) -> bool {
+        let ends = self.ending.as_ref().is_some_and(|ending| ending.done || ending.failure.is_some());
+        self.refused.is_none() && !ends
+    }
+
     /// Takes over what the runtime tells.
     pub(super) fn observe(&mut self, sandbox: Option<SandboxStatus>, found: Vec<ContainerStatus>) {
         if let Some(sandbox) = &sandbox {
@@ -276,8 +292,13 @@ impl PodState {
         for name in by_name.keys() {
             self.containers.entry(name.clone()).or_default();
         }
+        let over = self.ending.as_ref().is_some_and(|ending| ending.done);
         for (name, instances) in &mut self.containers {
-            instances.observe(by_name.remove(name).unwrap_or_default());
+            match by_name.remove(name) {
+                // Removed to make room: how it ended is still known.
+                None if over => {}
+                found => instances.observe(found.unwrap_or_default()),
+            }
         }
     }
 }

@@ -109,5 +109,11 @@ impl PodKilling {
         if let Err(error) = self.machine.runtime.stop_sandbox(&sandbox.id).await {
             tracing::warn!(%error, "sandbox not stopped");
         }
+        let mut volumes = self.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        if volumes.any(|volume| volume.empty_dir.is_some())
+            && let Err(error) = self.machine.runtime.clear_directories(&sandbox.id).await
+        {
+            tracing::warn!(%error, "directories of a pod that has ended not removed");
+        }
     }
 }

@@ -61,6 +61,11 @@ impl<R: Reading> Sample<R> {
         Self { reading, before: last.or(Some((begin, 0)).filter(|(at, _)| long_enough(at))) }
     }
 
+    /// A reading that tells no rate.
+    pub(super) fn single(reading: R) -> Self {
+        Self { reading, before: None }
+    }
+
     /// Whether it says enough not to be taken anew.
     fn serves(&self, now: Timestamp) -> bool {
         self.before.is_some() && between(self.reading.at(), now) < RESOLUTION
@@ -111,7 +116,7 @@ impl Samples {
         let now = clock.now();
         known.containers.retain(|id, _| running.contains_key(id));
         let due = running.iter().filter(|(id, _)| !known.containers.get(id).is_some_and(|sample| sample.serves(now)));
-        let measured = measure(runtime, due.map(|(id, _)| id)).await;
+        let measured = measure(runtime, due.map(|(id, _)| id.clone()).collect()).await;
         let machine = match &known.machine {
             Some(sample) if sample.serves(now) => *sample,
             last => {
@@ -137,7 +142,7 @@ impl Samples {
             if machine.is_stale() {
                 known.machine = Some(again(machine, runtime.machine().await?));
             }
-            for (id, reading) in measure(runtime, stale.iter()).await {
+            for (id, reading) in measure(runtime, stale).await {
                 match (reading, known.containers.get_mut(&id)) {
                     (Some(reading), Some(sample)) => *sample = again(*sample, reading),
                     _ => drop(known.containers.remove(&id)),
@@ -153,11 +158,16 @@ fn again<R: Reading>(first: Sample<R>, reading: R) -> Sample<R> {
 }
 
 /// What each uses; none of one that does not run any more, or cannot be measured.
-async fn measure(
+pub(super) async fn measure(
     runtime: &dyn Runtime,
-    ids: impl Iterator<Item = &ContainerId>,
+    ids: Vec<ContainerId>,
 ) -> Vec<(ContainerId, Option<ContainerStats>)> {
-    join_all(ids.map(async |id| (id.clone(), runtime.stats(id).await.ok()))).await
+    let mut readings = Vec::with_capacity(ids.len());
+    for id in &ids {
+        readings.push(runtime.stats(id));
+    }
+    let readings = join_all(readings).await;
+    ids.into_iter().zip(readings.into_iter().map(Result::ok)).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::sample::{Reading, Sample};
+use super::sample::{self, Reading, Sample};
 use crate::api::PodRef;
 use crate::api::stats::{
     ContainerStats, CpuStats, FsStats, MemoryStats, NodeStats, PodStats, ProcessStats, RlimitStats, RuntimeStats,
@@ -57,6 +57,33 @@ pub(in crate::node) async fn summary(workers: &Workers, scope: Scope) -> runtime
     let images = images.iter().map(|image| image.size).sum();
     let node = of_node(&machine.config.name, &node, (scope == Scope::All).then_some((images, written)));
     Ok(Summary { node, pods })
+}
+
+/// Measures pods now, without rates: those whose UIDs are wanted, and that have a sandbox.
+pub(in crate::node) async fn measure_now(
+    workers: &Workers,
+    machine: &MachineStats,
+    scope: Scope,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<PodStats> {
+    let runtime = &*workers.machine.runtime;
+    let found: Vec<Found> = {
+        let by_uid = workers.by_uid();
+        let handles = by_uid.iter().filter(|(uid, _)| wanted(uid)).map(|(_, handle)| handle);
+        handles.filter_map(|handle| find(&handle.state.lock().unwrap_or_else(PoisonError::into_inner))).collect()
+    };
+    let ids = found.iter().flat_map(|pod| pod.running.iter().map(|(_, id, _)| id.clone())).collect();
+    let samples = sample::measure(runtime, ids).await.into_iter();
+    let samples = samples.filter_map(|(id, reading)| Some((id, Sample::single(reading?)))).collect();
+    let mut pods = Vec::new();
+    for pod in &found {
+        let disk = match scope {
+            Scope::CpuAndMemory => None,
+            Scope::All => Some(runtime.pod_disk(&pod.sandbox.id).await.unwrap_or_default()),
+        };
+        pods.push(of_pod(pod, &samples, machine, disk.as_ref()));
+    }
+    pods
 }
 
 fn find(state: &PodState) -> Option<Found> {

@@ -4,7 +4,6 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::node::pod_worker::state::{PodState, Role, containers};
-use crate::node::preempt;
 
 /// A condition's verdict: whether it holds, and otherwise why not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,12 +87,9 @@ fn resizes(state: &PodState) -> impl Iterator<Item = (&'static str, Verdict)> {
 const RESIZES: [&str; 2] = ["PodResizePending", "PodResizeInProgress"];
 
 fn disrupted(state: &PodState) -> Option<Verdict> {
-    let (reason, _) = state.ending.as_ref()?.failure.as_ref()?;
-    (*reason == preempt::REASON).then(|| Verdict {
-        holds: true,
-        reason: Some("TerminationByKubelet"),
-        message: Some(preempt::CONDITION.to_owned()),
-    })
+    let failure = state.ending.as_ref()?.failure.as_ref()?;
+    let message = Some(failure.disruption.clone()?);
+    Some(Verdict { holds: true, reason: Some("TerminationByKubelet"), message })
 }
 
 fn is_own(type_: &str) -> bool {

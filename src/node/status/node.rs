@@ -1,12 +1,14 @@
 //! The status of a node.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{
     ContainerImage, DaemonEndpoint, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSystemInfo,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::node::register::ARCH;
-use crate::node::{AgentConfig, KUBELET_VERSION};
+use crate::node::{AgentConfig, KUBELET_VERSION, Pressure};
 use crate::random::Random;
 use crate::runtime::{Image, Runtime};
 
@@ -15,19 +17,52 @@ const IMAGES: usize = 50;
 /// The port that kubelets serve on.
 const KUBELET_PORT: i32 = 10250;
 
-/// Condition, status, reason and message of a healthy node.
-const CONDITIONS: [(&str, &str, &str, &str); 4] = [
-    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+/// A condition's status, its reason and message, and the reason of the event that tells of it.
+type State = (&'static str, &'static str, &'static str, &'static str);
+
+/// What a node may be short of, the condition when it is not, and when it is.
+#[rustfmt::skip]
+const PRESSURES: &[(Pressure, State, State)] = &[
+    (
+        Pressure::Memory,
+        ("False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"),
+        ("True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "NodeHasInsufficientMemory"),
+    ),
+    (
+        Pressure::Disk,
+        ("False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
+        ("True", "KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"),
+    ),
+    (
+        Pressure::Pid,
+        ("False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
+        ("True", "KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"),
+    ),
 ];
+
+const READY: State = ("True", "KubeletReady", "kubelet is posting ready status", "NodeReady");
+
+/// The conditions of a node that is short of these.
+fn conditions(pressure: &BTreeSet<Pressure>) -> impl Iterator<Item = (&'static str, State)> {
+    let states = PRESSURES
+        .iter()
+        .map(|(of, without, with)| (of.condition(), if pressure.contains(of) { *with } else { *without }));
+    states.chain([("Ready", READY)])
+}
+
+/// The reasons of the events that tell of the conditions of a node that is short of `now`, as far as they differ from
+/// those of one that is short of `before`; of all of them, where there is none.
+pub(in crate::node) fn news(before: Option<&BTreeSet<Pressure>>, now: &BTreeSet<Pressure>) -> Vec<&'static str> {
+    let known: Vec<_> = before.into_iter().flat_map(conditions).collect();
+    conditions(now).filter(|condition| !known.contains(condition)).map(|(_, state)| state.3).collect()
+}
 
 /// The status of a node at `now`, after `before`.
 pub(in crate::node) fn node_status(
     config: &AgentConfig,
     runtime: &dyn Runtime,
     images: &[Image],
+    pressure: &BTreeSet<Pressure>,
     before: Option<&NodeStatus>,
     now: Time,
 ) -> NodeStatus {
@@ -35,7 +70,7 @@ pub(in crate::node) fn node_status(
     let info = runtime.info();
     let before = before.cloned().unwrap_or_default();
     let mut conditions = before.conditions.unwrap_or_default();
-    for (type_, status, reason, message) in CONDITIONS {
+    for (type_, (status, reason, message, _)) in self::conditions(pressure) {
         let at = conditions.iter().position(|condition| condition.type_ == type_);
         let since = at.map(|at| &conditions[at]).filter(|condition| condition.status == status);
         let condition = NodeCondition {

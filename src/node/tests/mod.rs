@@ -1,6 +1,8 @@
 //! An agent over a real server, in virtual time.
 
 mod admission;
+mod eviction;
+mod images;
 mod lifecycle;
 mod probes;
 mod resize;
@@ -31,10 +33,15 @@ struct World {
     informers: Informers,
     runtime: MemoryRuntime,
     agent: Option<Agent>,
+    config: AgentConfig,
 }
 
 impl World {
     async fn new() -> Self {
+        Self::with(|config| config).await
+    }
+
+    async fn with(configure: impl FnOnce(AgentConfig) -> AgentConfig) -> Self {
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
         let random = Random::seeded(1);
         let server = Server::builder(Arc::new(MemoryStore::default()))
@@ -50,15 +57,15 @@ impl World {
             random: random.fork("runtime"),
         });
         let informers = Informers::new(client.clone());
-        let mut world = Self { client, informers, runtime, agent: None };
+        let config = AgentConfig::new("n1", "172.16.0.1".parse().unwrap()).with_capacity("cpu", "2");
+        let mut world = Self { client, informers, runtime, agent: None, config: configure(config) };
         world.start_agent();
         world.pass(1).await;
         world
     }
 
     fn start_agent(&mut self) {
-        let config = AgentConfig::new("n1", "172.16.0.1".parse().unwrap()).with_capacity("cpu", "2");
-        self.agent = Some(Agent::start(config, &self.informers, Arc::new(self.runtime.clone())));
+        self.agent = Some(Agent::start(self.config.clone(), &self.informers, Arc::new(self.runtime.clone())));
     }
 
     fn agent(&self) -> &Agent {

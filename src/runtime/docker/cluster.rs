@@ -1,11 +1,12 @@
 //! What the nodes of one cluster have in common on an engine.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -52,6 +53,8 @@ struct Inner {
     making: TaskTracker,
     /// Whether everything is being removed: nothing more is made.
     closed: AtomicBool,
+    /// The names under which images were fetched that were not there before: the cluster's own, to keep or to remove.
+    fetched: Mutex<BTreeSet<String>>,
     /// How many connections were made from within pods.
     connections: AtomicU64,
 }
@@ -76,6 +79,7 @@ impl DockerCluster {
             network,
             making: TaskTracker::new(),
             closed: AtomicBool::new(false),
+            fetched: Mutex::default(),
             connections: AtomicU64::new(0),
         }));
         route::ensure(&cluster).await?;
@@ -160,6 +164,20 @@ impl DockerCluster {
 
     pub(super) fn config(&self) -> &DockerConfig {
         &self.0.config
+    }
+
+    fn fetched(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An image was fetched that was not there before under that name.
+    pub(super) fn note_fetched(&self, name: &str) {
+        self.fetched().insert(name.to_owned());
+    }
+
+    /// Whether an image of that name was fetched for this cluster, since this process has it.
+    pub(super) fn has_fetched(&self, name: &str) -> bool {
+        self.fetched().contains(name)
     }
 
     /// A number that no other connection has.

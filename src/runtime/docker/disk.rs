@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
 use super::error::failed;
-use super::{DockerRuntime, blocking, label};
+use super::pod_files::file_error;
+use super::{DockerRuntime, blocking, label, volume};
 use crate::runtime::{ContainerId, DiskUsage, Medium, PodDisk, Result, Runtime, SandboxId};
 
 /// The unit in which the kernel counts what a file takes.
@@ -43,6 +44,29 @@ impl DockerRuntime {
             }
             volumes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             Ok(PodDisk { containers: containers.collect(), volumes })
+        })
+        .await
+    }
+}
+
+impl DockerRuntime {
+    pub(super) async fn empty_directories(&self, sandbox: &SandboxId) -> Result<()> {
+        let uid = match self.sandbox_status(sandbox).await {
+            Err(error) if error.is_not_found() => return Ok(()),
+            other => other?.uid,
+        };
+        let files = self.pod_files(&uid);
+        blocking(move || {
+            for medium in [Medium::Disk, Medium::Memory] {
+                for entry in fs::read_dir(files.volume("", medium)).into_iter().flatten().flatten() {
+                    // Files that the agent keeps go through the link; a directory that began empty has none.
+                    let directory = entry.path();
+                    if fs::symlink_metadata(directory.join(volume::DATA)).is_err() {
+                        fs::remove_dir_all(&directory).map_err(file_error(&directory))?;
+                    }
+                }
+            }
+            Ok(())
         })
         .await
     }

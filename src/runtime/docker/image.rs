@@ -3,7 +3,9 @@
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::models::{ImageInspect, ImageSummary};
-use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+};
 use futures::TryStreamExt;
 
 use super::DockerRuntime;
@@ -18,7 +20,7 @@ impl DockerRuntime {
     pub(super) async fn find_image(&self, name: &str) -> Result<Option<Image>> {
         let full = qualified(name).ok_or_else(|| RuntimeError::ImageName(name.to_owned()))?;
         match self.docker().inspect_image(&full).await {
-            Ok(found) => Ok(Some(inspected(found))),
+            Ok(found) => Ok(Some(self.mark(inspected(found)))),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(failed(format!("look at image {name}"), error)),
         }
@@ -30,12 +32,17 @@ impl DockerRuntime {
         let fitting = credentials.iter().filter(|credential| fits(&credential.registry, &full));
         let attempts: Vec<_> = fitting.map(Some).collect();
         let attempts = if attempts.is_empty() { vec![None] } else { attempts };
+        // One that is there already is somebody else's.
+        let known = self.find_image(name).await?;
         let mut refusal = None;
         for credential in attempts {
             match self.pull(&full, credential).await {
                 Ok(()) => {
                     let found = self.find_image(name).await?;
-                    return found.ok_or_else(|| RuntimeError::Pull {
+                    if known.is_none() {
+                        self.cluster().note_fetched(&full);
+                    }
+                    return found.map(|found| self.mark(found)).ok_or_else(|| RuntimeError::Pull {
                         image: name.to_owned(),
                         message: format!("failed to pull and unpack image {full:?}: it is not there"),
                     });
@@ -66,12 +73,28 @@ impl DockerRuntime {
         let options = ListImagesOptionsBuilder::default().build();
         let found = self.docker().list_images(Some(options)).await;
         let found = found.map_err(|error| failed("list images", error))?;
-        Ok(found.into_iter().map(listed).collect())
+        Ok(found.into_iter().map(|one| self.mark(listed(one))).collect())
+    }
+
+    /// An engine's images may be anybody's: one that has a name under which this cluster did not fetch it is kept.
+    fn mark(&self, image: Image) -> Image {
+        let mut tags = image.names.iter().filter(|name| !name.contains('@')).peekable();
+        let own = tags.peek().is_some() && tags.all(|name| self.cluster().has_fetched(name));
+        Image { pinned: !own, ..image }
     }
 
     pub(super) async fn drop_image(&self, name: &str) -> Result<()> {
-        // Images are also known by their digests.
-        let full = if name.starts_with("sha256:") { Some(name.to_owned()) } else { qualified(name) };
+        let full = if name.starts_with("sha256:") {
+            let users = [("ancestor".to_owned(), vec![name.to_owned()])].into();
+            let options = ListContainersOptionsBuilder::default().all(true).filters(&users).build();
+            let users = self.docker().list_containers(Some(options)).await;
+            if users.is_ok_and(|users| !users.is_empty()) {
+                return Err(RuntimeError::State(format!("image {name} is used by a container")));
+            }
+            Some(name.to_owned())
+        } else {
+            qualified(name)
+        };
         let full = full.ok_or_else(|| RuntimeError::ImageName(name.to_owned()))?;
         let options = RemoveImageOptionsBuilder::default().force(true).build();
         let removed = self.docker().remove_image(&full, Some(options), None).await;
@@ -91,6 +114,7 @@ fn inspected(found: ImageInspect) -> Image {
         names: names(found.repo_tags.unwrap_or_default(), found.repo_digests.unwrap_or_default()),
         size: found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         user: found.config.and_then(|config| config.user).unwrap_or_default(),
+        pinned: true,
     }
 }
 
@@ -100,6 +124,7 @@ fn listed(found: ImageSummary) -> Image {
         names: names(found.repo_tags, found.repo_digests),
         size: u64::try_from(found.size).unwrap_or(0),
         user: String::new(), // only an inspection tells
+        pinned: true,
     }
 }
 

@@ -143,6 +143,10 @@ impl Runtime for DockerRuntime {
         self.measure(id).await
     }
 
+    async fn clear_directories(&self, sandbox: &SandboxId) -> Result<()> {
+        self.empty_directories(sandbox).await
+    }
+
     async fn pod_disk(&self, sandbox: &SandboxId) -> Result<PodDisk> {
         self.measure_disk(sandbox).await
     }

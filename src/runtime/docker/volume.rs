@@ -17,7 +17,7 @@ use super::pod_files::{file_error, make_directory};
 use crate::runtime::files::normal;
 use crate::runtime::{File, PathKind, Result, RuntimeError};
 
-const DATA: &str = "..data";
+pub(super) const DATA: &str = "..data";
 
 /// The bit of a directory's permissions that hands its group on to what is made in it.
 const SET_GROUP: u32 = 0o2000;

@@ -168,7 +168,8 @@ impl MemoryRuntime {
         found.inspect(|container| container.meter.change(self.0.config.clock.now(), change)).is_some()
     }
 
-    pub(super) fn measure_machine(&self) -> MachineStats {
+    /// What [`Runtime::machine`](crate::runtime::Runtime::machine) tells, at once.
+    pub fn measure(&self) -> MachineStats {
         let (now, machine) = (self.0.config.clock.now(), &self.0.machine);
         let state = *machine.state();
         let (mut used, mut cpu_nanos) = machine.others.read(now);

@@ -1,6 +1,6 @@
 //! [`Runtime`] for [`MemoryRuntime`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -293,6 +293,15 @@ impl Runtime for MemoryRuntime {
         })
     }
 
+    async fn clear_directories(&self, sandbox: &SandboxId) -> Result<()> {
+        let tables = self.tables();
+        let found = tables.sandboxes.get(sandbox).into_iter().flat_map(|sandbox| &sandbox.containers);
+        for container in found.filter_map(|id| tables.containers.get(id)) {
+            container.directories().for_each(|(_, tree, _)| tree.replace(BTreeMap::new()));
+        }
+        Ok(())
+    }
+
     async fn pod_disk(&self, sandbox: &SandboxId) -> Result<PodDisk> {
         let tables = self.tables();
         let found = tables.sandboxes.get(sandbox).ok_or_else(|| not_found("sandbox", sandbox.as_str()))?;
@@ -306,7 +315,7 @@ impl Runtime for MemoryRuntime {
     }
 
     async fn machine(&self) -> Result<MachineStats> {
-        Ok(self.measure_machine())
+        Ok(self.measure())
     }
 
     async fn image(&self, name: &str) -> Result<Option<Image>> {
@@ -337,6 +346,7 @@ impl Runtime for MemoryRuntime {
             names: vec![full.clone(), format!("{repository}@{}", digest(&full))],
             size: found.size,
             user: found.user,
+            pinned: false,
         };
         self.tables().images.insert(full, image.clone());
         Ok(image)
@@ -347,8 +357,17 @@ impl Runtime for MemoryRuntime {
     }
 
     async fn remove_image(&self, name: &str) -> Result<()> {
-        if let Some(full) = qualified(name) {
-            self.tables().images.remove(&full);
+        let mut tables = self.tables();
+        if name.starts_with("sha256:") {
+            let is_it = |image: &Image| image.id == name;
+            let names: BTreeSet<&String> =
+                tables.images.values().filter(|image| is_it(image)).flat_map(|image| &image.names).collect();
+            if tables.containers.values().any(|container| names.contains(&container.status().image_id)) {
+                return Err(RuntimeError::State(format!("image {name} is used by a container")));
+            }
+            tables.images.retain(|_, image| !is_it(image));
+        } else if let Some(full) = qualified(name) {
+            tables.images.remove(&full);
         }
         Ok(())
     }

@@ -38,13 +38,16 @@ pub use files::{
     containers_share_directories, last_words_are_told, mounted_files_follow_their_source,
     paths_of_the_node_are_told_and_made,
 };
-pub use image::{an_image_is_there_once_it_is_fetched, nonsense_is_no_image};
+pub use image::{an_image_in_use_is_not_removed_by_its_id, an_image_is_there_once_it_is_fetched, nonsense_is_no_image};
 pub use lifecycle::{
     a_container_ends_with_its_program, a_container_has_its_environment, a_container_needs_its_image_and_its_sandbox,
     a_stopped_container_has_ended, a_stopped_sandbox_ends_its_containers, limits_change_while_a_container_runs,
     removing_a_sandbox_removes_its_containers, sandboxes_have_addresses_of_their_own, what_is_gone_is_told,
 };
-pub use stats::{what_a_container_uses_is_told, what_a_pod_has_written_is_told, what_the_machine_has_is_told};
+pub use stats::{
+    what_a_container_uses_is_told, what_a_pod_has_written_can_be_cleared, what_a_pod_has_written_is_told,
+    what_the_machine_has_is_told,
+};
 pub use stream::{
     a_missing_program_is_told, a_port_that_nobody_listens_on_is_told, a_program_reads_what_is_typed,
     a_program_runs_beside_the_main_one, an_attached_session_is_the_main_program_s, logs_are_kept,
@@ -63,6 +66,7 @@ pub async fn all(runtime: impl Fn() -> Box<dyn Runtime>, image: &str) {
     what_is_gone_is_told(&*runtime()).await;
     limits_change_while_a_container_runs(&*runtime(), image).await;
     an_image_is_there_once_it_is_fetched(&*runtime(), image).await;
+    an_image_in_use_is_not_removed_by_its_id(&*runtime(), image).await;
     nonsense_is_no_image(&*runtime()).await;
     mounted_files_follow_their_source(&*runtime(), image).await;
     containers_share_directories(&*runtime(), image).await;
@@ -77,6 +81,7 @@ pub async fn all(runtime: impl Fn() -> Box<dyn Runtime>, image: &str) {
     a_port_that_nobody_listens_on_is_told(&*runtime()).await;
     what_a_container_uses_is_told(&*runtime(), image).await;
     what_a_pod_has_written_is_told(&*runtime(), image).await;
+    what_a_pod_has_written_can_be_cleared(&*runtime(), image).await;
     what_the_machine_has_is_told(&*runtime()).await;
     events_tell_of_beginning_and_end(&*runtime(), image).await;
     every_reader_gets_every_event(&*runtime(), image).await;
