@@ -289,7 +289,7 @@ struct Entries<'de, 'c> {
 impl<'de> Entries<'de, '_> {
     fn next_key(&mut self) -> Option<&'de str> {
         let entry = self.entries.next()?;
-        let key: &'de str = &entry.0;
+        let key = entry.0;
         self.value = Some(entry);
         if self.seen.again(self.shape, key) {
             self.notes.strict("duplicate", &self.shape.place(self.place, key));
