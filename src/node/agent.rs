@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::OptionFuture;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::admission::Held;
@@ -19,11 +18,10 @@ use super::lease;
 use super::machine::Machine;
 use super::pod_worker::Handle;
 use super::register::register;
-use super::static_pod::{self, Mirrors, StaticPods};
-use super::stats::Samples;
+use super::static_pod::{self, StaticPods};
 use super::status::node::{node_status, same_status};
 use crate::api::{ApiError, FieldSelector, LabelSelector, NodeEndpoint};
-use crate::client::{Change, EventRecorder, Informer, Informers};
+use crate::client::{Change, Informer, Informers};
 use crate::runtime::{EventKind, Image, Runtime, RuntimeEvent, SandboxStatus};
 
 /// The pause after the API could not be reached.
@@ -75,18 +73,7 @@ impl Agent {
     ///
     /// Within a tokio runtime. The node registers as soon as the API can be reached.
     pub fn start(config: AgentConfig, informers: &Informers, runtime: Arc<dyn Runtime>) -> Self {
-        let client = informers.client().clone().named("kubelet");
-        let machine = Arc::new(Machine {
-            events: EventRecorder::new(client.clone()).on_host(&config.name),
-            services: informers.of(),
-            samples: Samples::default(),
-            node: OnceLock::new(),
-            mirrors: Mirrors::default(),
-            ended: Notify::new(),
-            client,
-            config,
-            runtime,
-        });
+        let machine = Arc::new(Machine::new(config, informers, runtime));
         let workers = Arc::new(Workers {
             machine,
             by_uid: Mutex::default(),
@@ -180,7 +167,7 @@ impl Workers {
             None => drop(held),
         }
         let workers = self.by_uid();
-        self.start(uid, pod, workers);
+        self.start(uid, pod, workers, false);
     }
 
     /// Takes note of a mirror: one of a node without static pods is a leftover.
@@ -251,7 +238,8 @@ async fn keep(workers: &Arc<Workers>) {
     for state in ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady"] {
         machine.events.normal(&*node, state, format!("Node {} status is now: {state}", machine.config.name));
     }
-    let mut node = Arc::clone(machine.node.get_or_init(|| node));
+    let mut node = node;
+    machine.set_node(Arc::clone(&node));
     let on_node = FieldSelector::equal("spec.nodeName", machine.config.name.as_str());
     let pods: Informer<Pod> = Informer::start_matching(machine.client.all(), LabelSelector::default(), on_node);
     pods.synced().await;
@@ -310,6 +298,7 @@ async fn report(machine: &Machine, due: bool, looked: &mut Looked) -> Result<Opt
         // Somebody deleted the node while it lives: it registers anew.
         return register(&machine.client, &machine.config, &*machine.runtime).await.map(Some);
     };
+    machine.set_node(Arc::clone(&current));
     let images = machine.runtime.images().await.unwrap_or_default();
     let version = |node: &Node| node.metadata.resource_version.clone();
     if !due && looked.as_ref().is_some_and(|(node, known)| *node == version(&current) && *known == images) {
