@@ -30,6 +30,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What is due within so long is done with what is due now: an idle node wakes once for both.
 const TOGETHER: Duration = Duration::from_millis(100);
 
+/// At which looks at the node's status the runtime is looked through as well: after ten seconds, and after a minute.
+const SWEEPS: [u32; 2] = [2, 7];
+
 /// The workers of an agent, by the UIDs of their pods.
 pub(super) struct Workers {
     pub(super) machine: Arc<Machine>,
@@ -253,6 +256,7 @@ async fn keep(workers: &Arc<Workers>) {
     remove_strangers(workers).await;
     let (mut lease_at, mut status_at) = (clock.now(), clock.now());
     let (mut reported_at, mut looked, mut held) = (None, None, None);
+    let mut looks = 0_u32;
     loop {
         clock.sleep_until(lease_at.min(status_at)).await;
         let soon = after(&clock, TOGETHER);
@@ -264,6 +268,10 @@ async fn keep(workers: &Arc<Workers>) {
         if status_at <= soon {
             let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
             let reported = report(&machine, due, &mut looked).await;
+            looks = looks.saturating_add(1);
+            if SWEEPS.contains(&looks) {
+                sweep(workers).await;
+            }
             status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
             match reported {
                 Ok(Some(current)) => (node, reported_at) = (current, Some(clock.now())),
@@ -286,6 +294,25 @@ async fn remove_strangers(workers: &Workers) {
             tracing::warn!(%error, pod = stranger.name, "sandbox of an unknown pod not removed");
         }
     }
+}
+
+/// Removes what has come to be after the agent has looked for the first time: the runtime may still have been making it, or
+/// did not remove it, when an earlier agent ended.
+async fn sweep(workers: &Workers) {
+    let Ok(found) = workers.machine.runtime.sandboxes().await else { return };
+    let mut strangers = Vec::new();
+    {
+        // A pod has its worker before it has a sandbox.
+        let by_uid = workers.by_uid();
+        for sandbox in found {
+            match by_uid.get(&sandbox.uid) {
+                Some(handle) => handle.compare(&sandbox),
+                None => strangers.push(sandbox),
+            }
+        }
+    }
+    workers.found.lock().unwrap_or_else(PoisonError::into_inner).extend(strangers);
+    remove_strangers(workers).await;
 }
 
 /// What a node's status was last made from, and found to say already: the node's version and the images.
