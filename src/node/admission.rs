@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::admit::{Demand, Lack, Taken, Verdict, admit, lacks};
@@ -23,19 +23,26 @@ pub(super) type Held = BTreeMap<String, (Arc<Pod>, AbortOnDropHandle<()>)>;
 impl Workers {
     /// Starts a pod that is not to be found in the API.
     pub(super) fn accept(self: &Arc<Self>, uid: String, pod: &Arc<Pod>) {
-        self.start(uid, pod, self.by_uid());
+        self.start(uid, pod, self.by_uid(), false);
     }
 
-    /// Gives a new pod its worker, unless others have to make room for it first.
+    /// Gives a new pod its worker, unless others have to make room for it first. `current`: whether the node was looked at
+    /// for it.
     pub(super) fn start(
         self: &Arc<Self>,
         uid: String,
         pod: &Arc<Pod>,
         mut workers: MutexGuard<'_, BTreeMap<String, Handle>>,
+        current: bool,
     ) {
         let demand = Demand::of(pod);
         let refused = match self.verdict(pod, &demand, &workers) {
             Verdict::Admitted => None,
+            // Labels and taints may have changed since they were seen.
+            Verdict::Refused((reason, _)) if !current && matches!(&*reason, "NodeAffinity" | "TaintToleration") => {
+                drop(workers);
+                return self.start_with_current_node(uid, pod);
+            }
             Verdict::Refused(refusal) => Some(refusal),
             Verdict::Lacking(lacks) => match self.make_room(pod, &demand, &lacks, &workers) {
                 Ok(victims) => {
@@ -90,8 +97,8 @@ impl Workers {
             return Verdict::Refused(refusal);
         }
         let config = &self.machine.config;
-        let (node, Some(spec)) = (self.machine.node.get(), &pod.spec) else { return Verdict::Admitted };
-        let node = node.cloned().unwrap_or_else(|| Arc::new(initial(config)));
+        let (node, Some(spec)) = (self.machine.node(), &pod.spec) else { return Verdict::Admitted };
+        let node = node.unwrap_or_else(|| Arc::new(initial(config)));
         let taken = workers.values().filter(|handle| !handle.is_over()).map(|handle| &handle.demand.1).collect();
         admit(config, &node, spec, demand, &taken)
     }
@@ -122,9 +129,8 @@ impl Workers {
 
     /// Starts a pod when others have ended.
     fn start_after(self: &Arc<Self>, uid: String, pod: &Arc<Pod>, victims: Vec<Arc<Mutex<PodState>>>) {
-        let (machine, weak) = (Arc::clone(&self.machine), Arc::downgrade(self));
-        let key = uid.clone();
-        let task = tokio::spawn(async move {
+        let machine = Arc::clone(&self.machine);
+        self.hold(uid, pod, false, async move {
             loop {
                 let ended = machine.ended.notified();
                 let is_over = |state: &Arc<Mutex<PodState>>| {
@@ -132,18 +138,45 @@ impl Workers {
                     state.ending.as_ref().is_some_and(|ending| ending.done)
                 };
                 if victims.iter().all(is_over) {
-                    break;
+                    return;
                 }
                 ended.await;
             }
-            if let Some(workers) = weak.upgrade()
-                && let Some((pod, this)) = workers.held().remove(&key)
-            {
-                workers.accept(key, &pod);
-                drop(this); // this task, which has nothing left to do
+        });
+    }
+
+    /// Looks at the node, and then at the pod once more.
+    fn start_with_current_node(self: &Arc<Self>, uid: String, pod: &Arc<Pod>) {
+        let machine = Arc::clone(&self.machine);
+        self.hold(uid, pod, true, async move {
+            match machine.client.all::<Node>().get(&machine.config.name).await {
+                Ok(node) => machine.set_node(node),
+                Err(error) => tracing::debug!(%error, "the node is judged by what it was"),
             }
         });
-        self.held().insert(uid, (Arc::clone(pod), AbortOnDropHandle::new(task)));
+    }
+
+    /// Keeps a pod waiting for something before it is started.
+    fn hold(
+        self: &Arc<Self>,
+        uid: String,
+        pod: &Arc<Pod>,
+        current: bool,
+        ready: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (weak, key) = (Arc::downgrade(self), uid.clone());
+        let mut held = self.held(); // so that it is there when it is ready
+        let task = tokio::spawn(async move {
+            ready.await;
+            if let Some(workers) = weak.upgrade() {
+                let found = workers.held().remove(&key);
+                if let Some((pod, this)) = found {
+                    workers.start(key, &pod, workers.by_uid(), current);
+                    drop(this); // this task, which has nothing left to do
+                }
+            }
+        });
+        held.insert(uid, (Arc::clone(pod), AbortOnDropHandle::new(task)));
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Held> {

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::OptionFuture;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::admission::Held;
@@ -22,11 +21,10 @@ use super::machine::Machine;
 use super::pod_worker::Handle;
 use super::reclaim::Images;
 use super::register::register;
-use super::static_pod::{self, Mirrors, StaticPods};
-use super::stats::Samples;
+use super::static_pod::{self, StaticPods};
 use super::status::node::{news, node_status, same_status};
 use crate::api::{ApiError, FieldSelector, LabelSelector, NodeEndpoint};
-use crate::client::{Change, EventRecorder, Informer, Informers};
+use crate::client::{Change, Informer, Informers};
 use crate::runtime::{EventKind, Image, Runtime, RuntimeEvent, SandboxStatus};
 
 /// The pause after the API could not be reached.
@@ -34,6 +32,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// What is due within so long is done with what is due now: an idle node wakes once for both.
 const TOGETHER: Duration = Duration::from_millis(100);
+
+/// At which looks at the node's status the runtime is looked through as well: after ten seconds, and after a minute.
+const SWEEPS: [u32; 2] = [2, 7];
 
 /// The workers of an agent, by the UIDs of their pods.
 pub(super) struct Workers {
@@ -80,18 +81,7 @@ impl Agent {
     ///
     /// Within a tokio runtime. The node registers as soon as the API can be reached.
     pub fn start(config: AgentConfig, informers: &Informers, runtime: Arc<dyn Runtime>) -> Self {
-        let client = informers.client().clone().named("kubelet");
-        let machine = Arc::new(Machine {
-            events: EventRecorder::new(client.clone()).on_host(&config.name),
-            services: informers.of(),
-            samples: Samples::default(),
-            node: OnceLock::new(),
-            mirrors: Mirrors::default(),
-            ended: Notify::new(),
-            client,
-            config,
-            runtime,
-        });
+        let machine = Arc::new(Machine::new(config, informers, runtime));
         let workers = Arc::new(Workers {
             machine,
             eviction: Eviction::default(),
@@ -187,7 +177,7 @@ impl Workers {
             None => drop(held),
         }
         let workers = self.by_uid();
-        self.start(uid, pod, workers);
+        self.start(uid, pod, workers, false);
     }
 
     /// Takes note of a mirror: one of a node without static pods is a leftover.
@@ -275,7 +265,8 @@ async fn keep(workers: &Arc<Workers>) {
     };
     machine.events.normal(&*node, "Starting", "Starting kubelet.");
     tell(&machine, &node, None, &BTreeSet::new());
-    let mut node = Arc::clone(machine.node.get_or_init(|| node));
+    let mut node = node;
+    machine.set_node(Arc::clone(&node));
     let on_node = FieldSelector::equal("spec.nodeName", machine.config.name.as_str());
     let pods: Informer<Pod> = Informer::start_matching(machine.client.all(), LabelSelector::default(), on_node);
     pods.synced().await;
@@ -290,6 +281,7 @@ async fn keep(workers: &Arc<Workers>) {
     let mut housekeeping = Housekeeping { look_at: clock.now(), images_at: clock.now(), under_way: None };
     let (mut lease_at, mut status_at) = (clock.now(), clock.now());
     let (mut reported_at, mut looked, mut held, mut pressure) = (None, None, None, BTreeSet::new());
+    let mut looks = 0_u32;
     loop {
         clock.sleep_until(lease_at.min(status_at).min(housekeeping.look_at)).await;
         let soon = after(&clock, TOGETHER);
@@ -303,6 +295,10 @@ async fn keep(workers: &Arc<Workers>) {
             let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
             let short = workers.eviction.conditions();
             let reported = report(&machine, due, &short, &mut looked).await;
+            looks = looks.saturating_add(1);
+            if SWEEPS.contains(&looks) {
+                sweep(workers).await;
+            }
             status_at = after(&clock, if reported.is_ok() { machine.config.status_interval } else { RETRY });
             match reported {
                 Ok(Some(current)) => {
@@ -362,6 +358,25 @@ async fn remove_strangers(workers: &Workers) {
     }
 }
 
+/// Removes what has come to be after the agent has looked for the first time: the runtime may still have been making it, or
+/// did not remove it, when an earlier agent ended.
+async fn sweep(workers: &Workers) {
+    let Ok(found) = workers.machine.runtime.sandboxes().await else { return };
+    let mut strangers = Vec::new();
+    {
+        // A pod has its worker before it has a sandbox.
+        let by_uid = workers.by_uid();
+        for sandbox in found {
+            match by_uid.get(&sandbox.uid) {
+                Some(handle) => handle.compare(&sandbox),
+                None => strangers.push(sandbox),
+            }
+        }
+    }
+    workers.found.lock().unwrap_or_else(PoisonError::into_inner).extend(strangers);
+    remove_strangers(workers).await;
+}
+
 /// What a node's status was last made from, and found to say already: the node's version, the images, and what it is
 /// short of.
 type Looked = Option<(Option<String>, Vec<Image>, BTreeSet<Pressure>)>;
@@ -378,6 +393,7 @@ async fn report(
         // Somebody deleted the node while it lives: it registers anew.
         return register(&machine.client, &machine.config, &*machine.runtime).await.map(Some);
     };
+    machine.set_node(Arc::clone(&current));
     let images = machine.runtime.images().await.unwrap_or_default();
     let version = |node: &Node| node.metadata.resource_version.clone();
     let same = |(node, known, short): &(_, _, _)| *node == version(&current) && *known == images && short == pressure;

@@ -1,7 +1,7 @@
 //! What all parts of one agent share.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
 use tokio::sync::Notify;
@@ -11,7 +11,7 @@ use super::env::Facts;
 use super::pod_worker::state::{Role, containers};
 use super::static_pod::Mirrors;
 use super::stats::Samples;
-use crate::client::{Client, EventRecorder, EventType, Informer, reference};
+use crate::client::{Client, EventRecorder, EventType, Informer, Informers, reference};
 use crate::clock::Clock;
 use crate::runtime::{Runtime, SandboxStatus};
 
@@ -24,8 +24,8 @@ pub(super) struct Machine {
     pub(super) services: Informer<Service>,
     /// What was measured last.
     pub(super) samples: Samples,
-    /// The Node as it was registered.
-    pub(super) node: OnceLock<Arc<Node>>,
+    /// The Node as it was last seen.
+    node: Mutex<Option<Arc<Node>>>,
     /// What the API shows of the node's static pods.
     pub(super) mirrors: Mirrors,
     /// Told when a pod has ended: whoever waits for what it took looks again.
@@ -39,6 +39,30 @@ impl fmt::Debug for Machine {
 }
 
 impl Machine {
+    pub(super) fn new(config: AgentConfig, informers: &Informers, runtime: Arc<dyn Runtime>) -> Self {
+        let client = informers.client().clone().named("kubelet");
+        Self {
+            events: EventRecorder::new(client.clone()).on_host(&config.name),
+            services: informers.of(),
+            samples: Samples::default(),
+            node: Mutex::default(),
+            mirrors: Mirrors::default(),
+            ended: Notify::new(),
+            client,
+            config,
+            runtime,
+        }
+    }
+
+    /// The Node as it was last seen; `None` before it has registered.
+    pub(super) fn node(&self) -> Option<Arc<Node>> {
+        self.node.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_node(&self, node: Arc<Node>) {
+        *self.node.lock().unwrap_or_else(PoisonError::into_inner) = Some(node);
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         self.client.clock()
     }

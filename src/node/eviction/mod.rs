@@ -137,9 +137,9 @@ impl Eviction {
             }
         }
         let Some(first) = found.due.first().copied() else { return Vec::new() };
-        if let Some(node) = machine.node.get() {
+        if let Some(node) = machine.node() {
             let message = format!("Attempting to reclaim {}", first.signal.resource());
-            machine.events.warning(&**node, "EvictionThresholdMet", message);
+            machine.events.warning(&*node, "EvictionThresholdMet", message);
         }
         if reclaims(first.signal, dedicated) {
             reclaim::containers(workers).await;

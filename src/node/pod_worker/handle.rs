@@ -151,6 +151,16 @@ impl Handle {
         true
     }
 
+    /// Has the worker look for sandboxes of the pod that it does not know, where `found` is one.
+    pub(in crate::node) fn compare(&self, found: &SandboxStatus) {
+        let mut state = self.state();
+        if state.sandbox.as_ref().is_none_or(|known| known.id != found.id) {
+            state.doubled = true;
+            drop(state);
+            self.poke.notify_one();
+        }
+    }
+
     /// Whether the pod takes nothing of the node any more, or never did.
     pub(in crate::node) fn is_over(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

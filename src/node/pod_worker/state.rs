@@ -108,6 +108,8 @@ pub(in crate::node) struct PodState {
     /// have one.
     pub(in crate::node) containers: BTreeMap<String, Box<Instances>>,
     pub(in crate::node) sandbox: Option<SandboxStatus>,
+    /// Whether the runtime may have a sandbox of the pod that is not this one.
+    pub(in crate::node) doubled: bool,
     /// How many sandboxes there were.
     pub(in crate::node) sandboxes: u32,
     /// When the agent first saw the pod.
@@ -187,6 +189,7 @@ impl PodState {
             pod,
             containers: BTreeMap::new(),
             sandbox: None,
+            doubled: false,
             sandboxes: 0,
             accepted_at: now,
             mounted: false,

@@ -150,6 +150,9 @@ impl Worker {
     pub(super) async fn run(mut self) {
         loop {
             let sandbox = self.observe().await;
+            if self.operation.is_none() && self.killing.is_none() && self.state().doubled {
+                self.remove_others().await;
+            }
             self.take_wanted();
             let wake = self.step();
             if self.gone && self.state().ending.as_ref().is_some_and(|ending| ending.done) {
@@ -186,6 +189,28 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Removes sandboxes of the pod that an agent before this one was still making when it ended.
+    async fn remove_others(&mut self) {
+        let runtime = Arc::clone(&self.machine.runtime);
+        let uid = self.state().pod.metadata.uid.clone().unwrap_or_default();
+        let known = self.sandbox_id();
+        let removed = async {
+            for sandbox in runtime.sandboxes().await? {
+                if sandbox.uid == uid && Some(&sandbox.id) != known.as_ref() {
+                    runtime.remove_sandbox(&sandbox.id).await?;
+                }
+            }
+            Ok::<_, RuntimeError>(())
+        };
+        match removed.await {
+            Ok(()) => self.state().doubled = false,
+            Err(error) => {
+                tracing::warn!(%error, "sandbox of an earlier agent not removed");
+                self.look_at = self.soon(RETRY);
+            }
+        }
     }
 
     /// Asks the runtime how the pod is.

@@ -46,8 +46,8 @@ impl Images {
     pub(in crate::node) async fn collect(&self, machine: &Machine) {
         let mut known = self.0.lock().await;
         let result = collect(&mut known, machine).await;
-        if let (Err(why), true, Some(node)) = (&result, known.failed, machine.node.get()) {
-            machine.events.warning(&**node, "ImageGCFailed", why.clone());
+        if let (Err(why), true, Some(node)) = (&result, known.failed, machine.node()) {
+            machine.events.warning(&*node, "ImageGCFailed", why.clone());
         }
         if let Err(why) = &result {
             tracing::debug!(why, "images not collected");
@@ -76,8 +76,8 @@ async fn collect(known: &mut Known, machine: &Machine) -> Result<(), String> {
     }
     let disk = machine.runtime.machine().await.map_err(|error| error.to_string())?.images_on();
     let tell = |reason: &str, why: String| {
-        if let Some(node) = machine.node.get() {
-            machine.events.warning(&**node, reason, why.clone());
+        if let Some(node) = machine.node() {
+            machine.events.warning(&*node, reason, why.clone());
         }
         Err(why)
     };

@@ -63,7 +63,7 @@ impl Shown {
     pub(super) async fn sync(&mut self, workers: &Workers) -> Result<(), ApiError> {
         let machine = &workers.machine;
         let known = machine.mirrors.known().clone();
-        let (Some(known), Some(node)) = (known, machine.node.get()) else { return Ok(()) };
+        let Some(known) = known else { return Ok(()) };
         let pods: BTreeMap<_, _> = {
             let workers = workers.by_uid();
             let pods = workers.values().filter(|handle| handle.demand.1.is_static).map(|handle| {
@@ -83,7 +83,11 @@ impl Shown {
                     continue;
                 }
                 Some(mirror) => Arc::clone(mirror),
-                None => create(&machine.client, node, pod).await?,
+                None => {
+                    // A node that was deleted registers anew, and is another then.
+                    let node = machine.client.all::<Node>().get(&machine.config.name).await?;
+                    create(&machine.client, &node, pod).await?
+                }
             };
             self.show(&machine.client, &mirror, pod).await?;
         }

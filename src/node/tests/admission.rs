@@ -190,3 +190,15 @@ async fn others_make_room_for_a_critical_pod() {
     assert_eq!(status.message.as_deref(), Some(why));
     assert_eq!(world.status("elsewhere").await.reason.as_deref(), Some("NodeAffinity"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_judged_by_what_it_is_now() {
+    let world = World::new().await;
+    let label = json!({ "metadata": { "labels": { "disk": "fast" } } });
+    world.client.all::<Node>().patch("n1", crate::api::Patch::Merge(label)).await.unwrap();
+    run(&world, "web", json!({ "nodeSelector": { "disk": "fast" } }), json!({})).await;
+    run(&world, "refused", json!({ "nodeSelector": { "disk": "slow" } }), json!({})).await;
+    world.pass(1).await;
+    assert_eq!(world.summary("web").await, "Running: main ready");
+    assert_eq!(world.status("refused").await.reason.as_deref(), Some("NodeAffinity"));
+}

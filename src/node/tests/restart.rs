@@ -127,3 +127,23 @@ async fn what_was_taken_in_is_not_refused_later() {
     world.pass(70).await;
     assert_eq!(world.summary("web").await, "Running: init Completed(0), main ready");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_to_be_after_an_agent_has_gone_is_found() {
+    use crate::runtime::{Runtime, SandboxConfig};
+    let mut world = World::new().await;
+    let pod = world.run_image("web", "x", json!({})).await;
+    world.pass(1).await;
+    world.crash(1).await;
+    world.pass(1).await;
+    // The runtime was still making them: another sandbox of the pod, and one of a pod that is no more.
+    for uid in [pod.metadata.uid.clone().unwrap(), "gone".to_owned()] {
+        let config =
+            SandboxConfig { name: "late".into(), namespace: "default".into(), uid, ..SandboxConfig::default() };
+        world.runtime.run_sandbox(&config).await.unwrap();
+    }
+    world.pass(12).await;
+    let left: Vec<_> = world.runtime.sandboxes().await.unwrap().into_iter().map(|sandbox| sandbox.name).collect();
+    assert_eq!(left, ["web"]);
+    assert_eq!(world.summary("web").await, "Running: main ready");
+}

@@ -71,6 +71,16 @@ async fn manifests_in_a_directory_of_the_node_run_and_are_followed() {
         assert_eq!(world.sandboxes().await, [("web-n1".to_owned(), uid.clone())]);
     }
 
+    // Nor does who deletes the node: it is another one then, and so is the mirror's owner.
+    let force = DeleteOptions { grace_period: Some(0), ..DeleteOptions::default() };
+    world.client.all::<Node>().delete("n1").await.unwrap();
+    world.client.api::<Pod>("default").delete_with("web-n1", &force).await.unwrap();
+    world.pass(20).await;
+    let node = world.client.all::<Node>().get("n1").await.unwrap().metadata.uid.clone().unwrap();
+    assert_ne!(owner.uid, node);
+    assert_eq!(world.pod("web-n1").await.unwrap().metadata.owner_references.as_ref().unwrap()[0].uid, node);
+    assert_eq!(world.sandboxes().await, [("web-n1".to_owned(), uid.clone())]);
+
     // Another content is another pod, after the first has ended.
     world.runtime.host_files().write(&format!("{DIRECTORY}/web.yaml"), manifest("web", "two"));
     world.pass(60).await;
