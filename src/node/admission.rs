@@ -13,6 +13,7 @@ use super::pod_worker::{Handle, Wanted};
 use super::preempt;
 use super::register::initial;
 use super::resize::{self, Pending, UnderWay};
+use super::sysctl;
 use crate::api::Quantity;
 use crate::api::rules::resources::amount_of;
 use crate::client::EventType;
@@ -98,6 +99,9 @@ impl Workers {
         }
         let config = &self.machine.config;
         let (node, Some(spec)) = (self.machine.node(), &pod.spec) else { return Verdict::Admitted };
+        if let Some(refusal) = sysctl::refuses(spec, &config.allowed_unsafe_sysctls) {
+            return Verdict::Refused(refusal);
+        }
         let node = node.unwrap_or_else(|| Arc::new(initial(config)));
         let taken = workers.values().filter(|handle| !handle.is_over()).map(|handle| &handle.demand.1).collect();
         admit(config, &node, spec, demand, &taken)

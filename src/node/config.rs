@@ -51,6 +51,9 @@ pub struct AgentConfig {
     pub static_pod_path: Option<String>,
     /// How often that directory is looked at.
     pub file_check: Duration,
+    /// Kernel parameters that pods may set beside the safe ones: names, or beginnings of names with a `*` behind
+    /// (`net.core.*`). Those that belong to no namespace of the kernel's are never taken.
+    pub allowed_unsafe_sysctls: Vec<String>,
     /// How often mounted ConfigMaps and Secrets are refreshed.
     pub sync_interval: Duration,
     /// When pods are ended to save the node.
@@ -82,6 +85,7 @@ impl AgentConfig {
             status_report: Duration::from_secs(300),
             static_pod_path: None,
             file_check: Duration::from_secs(20),
+            allowed_unsafe_sysctls: Vec::new(),
             sync_interval: Duration::from_secs(60),
             eviction: EvictionConfig::default(),
             image_gc: ImageGc::default(),

@@ -27,6 +27,7 @@ mod sandbox;
 mod static_pod;
 mod stats;
 mod status;
+mod sysctl;
 mod volume;
 
 pub use agent::Agent;

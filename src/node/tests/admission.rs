@@ -44,6 +44,13 @@ async fn a_pod_that_does_not_fit_is_refused_in_the_kubelet_s_words() {
             "Node didn't have enough resource: cpu, requested: 1000, used: 1500, capacity: 2000",
         ),
         (
+            "parameter",
+            json!({ "securityContext": { "sysctls": [{ "name": "net.core.somaxconn", "value": "1" }] } }),
+            json!({}),
+            "SysctlForbidden",
+            "forbidden sysctl: \"net.core.somaxconn\" not allowlisted",
+        ),
+        (
             "memory",
             json!({}),
             wants("0", "16Gi"),
