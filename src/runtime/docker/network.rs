@@ -12,7 +12,7 @@ use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectR
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 
 use super::engine::Engine;
-use super::error::{failed, message, status, unless_done};
+use super::error::{failed, is_missing, message, status, unless_done};
 use super::label;
 use crate::runtime::{PodRange, Result, RuntimeError};
 
@@ -27,7 +27,7 @@ const PODS: std::ops::Range<u32> = 16..240;
 const GATEWAY: [u8; 2] = [255, 254];
 
 /// How often, and after which pause, a network is tried again that the engine still takes containers from.
-const RETRY: (usize, Duration) = (100, Duration::from_millis(100));
+const RETRY: (usize, Duration) = (300, Duration::from_millis(200));
 
 /// The network of one cluster's pods. It is divided as clusters on loopback divide their addresses: Services have the
 /// first /20, nodes the /21 that begins at .240.0, pods what lies between. The engine gives out none of them.
@@ -128,8 +128,12 @@ pub(super) async fn remove(engine: &Engine, id: &str) -> Result<()> {
         }
         let found = docker.inspect_network(id, None).await.map_err(|error| failed("look at a network", error))?;
         for (container, endpoint) in found.containers.into_iter().flatten() {
-            // By the container, where there is one.
-            if container.starts_with("ep-") {
+            // By the container, where the engine still knows which it was.
+            let known = async || match docker.inspect_container(&container, None).await {
+                Err(error) => !is_missing(&error),
+                Ok(_) => true,
+            };
+            if container.starts_with("ep-") || !known().await {
                 let container = endpoint.name.unwrap_or_default();
                 let request = NetworkDisconnectRequest { container, force: Some(true) };
                 unless_done(docker.disconnect_network(id, request).await, "clear a network")?;
