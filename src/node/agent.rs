@@ -256,7 +256,7 @@ async fn pass_on(workers: &Workers, mut events: BoxStream<'static, RuntimeEvent>
 async fn keep(workers: &Arc<Workers>) {
     let machine = Arc::clone(&workers.machine);
     let clock = *machine.clock();
-    let node = loop {
+    let mut node = loop {
         match register(&machine.client, &machine.config, &*machine.runtime).await {
             Ok(node) => break node,
             Err(error) => tracing::warn!(node = machine.config.name, %error, "node not registered yet"),
@@ -265,7 +265,6 @@ async fn keep(workers: &Arc<Workers>) {
     };
     machine.events.normal(&*node, "Starting", "Starting kubelet.");
     tell(&machine, &node, None, &BTreeSet::new());
-    let mut node = node;
     machine.set_node(Arc::clone(&node));
     let on_node = FieldSelector::equal("spec.nodeName", machine.config.name.as_str());
     let pods: Informer<Pod> = Informer::start_matching(machine.client.all(), LabelSelector::default(), on_node);

@@ -134,7 +134,7 @@ impl Handle {
 
     /// The pod as its worker knows it.
     pub(in crate::node) fn pod(&self) -> Arc<Pod> {
-        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).pod)
+        Arc::clone(&self.state().pod)
     }
 
     /// Ends the pod, for a reason of the node's: it has failed. Within its own grace period, or that one. Whether the
@@ -163,7 +163,7 @@ impl Handle {
 
     /// Whether the pod takes nothing of the node any more, or never did.
     pub(in crate::node) fn is_over(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         state.refused.is_some() || state.ending.as_ref().is_some_and(|ending| ending.done)
     }
 

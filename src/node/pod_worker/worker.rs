@@ -176,15 +176,24 @@ impl Worker {
         }
     }
 
-    /// Removes what the runtime has of the pod: its sandbox, and one whose making was interrupted.
+    /// Removes what the runtime has of the pod: its sandbox, and others that there may be.
     async fn remove(&mut self, sandbox: Option<SandboxStatus>) -> RuntimeResult<()> {
-        let runtime = Arc::clone(&self.machine.runtime);
         if let Some(sandbox) = sandbox {
-            runtime.remove_sandbox(&sandbox.id).await?;
+            self.machine.runtime.remove_sandbox(&sandbox.id).await?;
         }
-        if self.interrupted || self.state().sandboxes > 1 {
-            let uid = self.state().pod.metadata.uid.clone().unwrap_or_default();
-            for sandbox in runtime.sandboxes().await?.into_iter().filter(|sandbox| sandbox.uid == uid) {
+        let others = {
+            let state = self.state();
+            state.doubled || state.sandboxes > 1
+        };
+        if self.interrupted || others { self.remove_all_but(None).await } else { Ok(()) }
+    }
+
+    /// Removes all sandboxes of the pod but one.
+    async fn remove_all_but(&mut self, kept: Option<SandboxId>) -> RuntimeResult<()> {
+        let uid = self.state().pod.metadata.uid.clone().unwrap_or_default();
+        let runtime = Arc::clone(&self.machine.runtime);
+        for sandbox in runtime.sandboxes().await? {
+            if sandbox.uid == uid && Some(&sandbox.id) != kept.as_ref() {
                 runtime.remove_sandbox(&sandbox.id).await?;
             }
         }
@@ -193,18 +202,8 @@ impl Worker {
 
     /// Removes sandboxes of the pod that an agent before this one was still making when it ended.
     async fn remove_others(&mut self) {
-        let runtime = Arc::clone(&self.machine.runtime);
-        let uid = self.state().pod.metadata.uid.clone().unwrap_or_default();
         let known = self.sandbox_id();
-        let removed = async {
-            for sandbox in runtime.sandboxes().await? {
-                if sandbox.uid == uid && Some(&sandbox.id) != known.as_ref() {
-                    runtime.remove_sandbox(&sandbox.id).await?;
-                }
-            }
-            Ok::<_, RuntimeError>(())
-        };
-        match removed.await {
+        match self.remove_all_but(known).await {
             Ok(()) => self.state().doubled = false,
             Err(error) => {
                 tracing::warn!(%error, "sandbox of an earlier agent not removed");

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 pub use self::node_metrics::NodeMetrics;
 pub use self::pod_metrics::{ContainerMetrics, PodMetrics};
-use crate::api::{Cell, Column, Format, GoDuration, Quantity};
+use crate::api::{ApiType, Cell, Column, Format, GoDuration, Kind, Quantity, Strategy};
 
 /// What is used of each resource, by its name: `cpu`, `memory`.
 pub type Usage = BTreeMap<String, Text>;
@@ -25,6 +25,13 @@ pub fn usage(cpu_nano_cores: u64, memory_bytes: u64) -> Usage {
 }
 
 const VERBS: &[&str] = &["get", "list"];
+
+/// A row of the kinds table.
+fn row<S: Strategy<Object: ApiType>>(strategy: S) -> Kind {
+    let mut kind = Kind::builtin(strategy).verbs(VERBS);
+    kind.singular.clear(); // that word is the core group's
+    kind
+}
 
 fn columns() -> Vec<Column> {
     let formatted = |name: &str, format| Column { format, ..Column::text(name, "") };

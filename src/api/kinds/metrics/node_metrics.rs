@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 
-use super::{Usage, VERBS, api_type, cells, columns, no_time};
+use super::{Usage, api_type, cells, columns, no_time, row};
 use crate::api::{Cell, Column, GoDuration, Kind, Strategy};
 
 /// What a node uses.
@@ -62,7 +62,5 @@ impl Strategy for NodeMetricsStrategy {
 }
 
 pub(crate) fn kind() -> Kind {
-    let mut kind = Kind::builtin(NodeMetricsStrategy).verbs(VERBS);
-    kind.singular.clear(); // that word is the core group's
-    kind
+    row(NodeMetricsStrategy)
 }

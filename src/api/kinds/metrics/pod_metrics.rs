@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "http")]
 use super::schema;
-use super::{Usage, VERBS, api_type, cells, columns, no_time};
+use super::{Usage, api_type, cells, columns, no_time, row};
 use crate::api::{Cell, Column, GoDuration, Kind, Strategy};
 
 /// What the containers of a pod use.
@@ -76,7 +76,5 @@ impl Strategy for PodMetricsStrategy {
 }
 
 pub(crate) fn kind() -> Kind {
-    let mut kind = Kind::builtin(PodMetricsStrategy).verbs(VERBS);
-    kind.singular.clear(); // that word is the core group's
-    kind
+    row(PodMetricsStrategy)
 }
