@@ -115,10 +115,6 @@ impl<K: ApiType> View<K> {
         self.objects.get(namespace)?.get(name)
     }
 
-    fn find(&self, key: &ObjectRef) -> Option<&Arc<K>> {
-        self.get(&key.namespace, &key.name)
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<K>> {
         self.objects.values().flat_map(BTreeMap::values)
     }
@@ -131,12 +127,22 @@ impl<K: ApiType> View<K> {
         self.count
     }
 
-    /// Puts an object in its place; returns the one that was there.
-    fn put(&mut self, object: Arc<K>) -> Option<Arc<K>> {
-        let ObjectRef { namespace, name } = ObjectRef::of(object.metadata());
-        let old = self.objects.entry(namespace).or_default().insert(name, object);
-        self.count += usize::from(old.is_none());
-        old
+    /// Puts an object in its place; returns the one that was there. Nothing where that is the same version.
+    fn put(&mut self, object: &Arc<K>) -> Option<Option<Arc<K>>> {
+        let meta = object.metadata();
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let name = meta.name.as_deref().unwrap_or_default();
+        let within = match self.objects.get_mut(namespace) {
+            Some(within) => within,
+            None => self.objects.entry(namespace.to_owned()).or_default(),
+        };
+        let Some(place) = within.get_mut(name) else {
+            within.insert(name.to_owned(), Arc::clone(object));
+            self.count += 1;
+            return Some(None);
+        };
+        let same = same_version(&**place, &**object);
+        (!same).then(|| Some(std::mem::replace(place, Arc::clone(object))))
     }
 
     fn take(&mut self, key: &ObjectRef) -> Option<Arc<K>> {
@@ -167,14 +173,16 @@ impl<K: ApiType> View<K> {
 
     /// Sets an object. A version that is there already changes nothing.
     pub(super) fn set(&mut self, object: Arc<K>) -> Vec<Change<K>> {
-        let key = ObjectRef::of(object.metadata());
-        let old = self.find(&key).cloned();
-        match &old {
-            Some(old) if same_version(&**old, &*object) => return Vec::new(),
-            Some(old) => self.indexes.values_mut().for_each(|index| index.replace(&key, old, &object)),
-            None => self.indexes.values_mut().for_each(|index| index.insert(&key, &object)),
+        let Some(old) = self.put(&object) else { return Vec::new() };
+        if !self.indexes.is_empty() {
+            let key = ObjectRef::of(object.metadata());
+            for index in self.indexes.values_mut() {
+                match &old {
+                    Some(old) => index.replace(&key, old, &object),
+                    None => index.insert(&key, &object),
+                }
+            }
         }
-        self.put(Arc::clone(&object));
         vec![Change { old, new: Some(object) }]
     }
 

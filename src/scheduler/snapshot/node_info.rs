@@ -25,8 +25,25 @@ pub struct NodeInfo {
     pods: Vec<Arc<PodInfo>>,
     /// One for each pod, rising: by these a pod is found again among many.
     tickets: Vec<u64>,
+    kinds: Vec<Kind>,
     /// How many of the pods have affinity of any kind, and how many have required anti-affinity.
     affine: (usize, usize),
+}
+
+/// Pods on a node that selectors do not tell apart.
+#[derive(Clone, Debug)]
+struct Kind {
+    /// One of them.
+    one: Arc<PodInfo>,
+    count: usize,
+}
+
+impl Kind {
+    fn includes(&self, pod: &PodInfo) -> bool {
+        self.one.key.namespace == pod.key.namespace
+            && self.one.labels() == pod.labels()
+            && self.one.is_terminating() == pod.is_terminating()
+    }
 }
 
 impl NodeInfo {
@@ -40,6 +57,7 @@ impl NodeInfo {
             images: Arc::default(),
             pods: Vec::new(),
             tickets: Vec::new(),
+            kinds: Vec::new(),
             affine: (0, 0),
             node: Arc::clone(&node),
         };
@@ -93,6 +111,12 @@ impl NodeInfo {
         &self.pods
     }
 
+    /// How many of its pods `counts` holds for, which looks at nothing but the namespace, the labels, and whether the pod
+    /// is being deleted.
+    pub fn count(&self, counts: impl Fn(&PodInfo) -> bool) -> usize {
+        self.kinds.iter().filter(|kind| counts(&kind.one)).map(|kind| kind.count).sum()
+    }
+
     /// Whether `other` differs in nothing that decisions depend on: heartbeats, say, do not count.
     pub(super) fn is_like(&self, other: &Node) -> bool {
         fn read(node: &Node) -> impl PartialEq + '_ {
@@ -123,6 +147,7 @@ impl NodeInfo {
         self.ports.extend(pod.ports.iter().cloned());
         self.affine.0 += usize::from(pod.has_affinity());
         self.affine.1 += usize::from(!pod.anti_affinity.is_empty());
+        self.join(&pod);
         self.pods.push(pod);
         let ticket = self.tickets.last().map_or(0, |last| last + 1);
         self.tickets.push(ticket);
@@ -132,7 +157,34 @@ impl NodeInfo {
     /// Another version of a pod in place of the one with that ticket, which asks for the same.
     pub(super) fn replace(&mut self, ticket: u64, pod: &Arc<PodInfo>) {
         if let Ok(position) = self.tickets.binary_search(&ticket) {
-            self.pods[position] = Arc::clone(pod);
+            let old = std::mem::replace(&mut self.pods[position], Arc::clone(pod));
+            self.leave(&old);
+            self.join(pod);
+        }
+    }
+
+    /// Counts a pod to those of its kind, and lets it stand for them: no older version of a pod is to be kept for that.
+    fn join(&mut self, pod: &Arc<PodInfo>) {
+        match self.kinds.iter_mut().find(|kind| kind.includes(pod)) {
+            Some(kind) => {
+                kind.one = Arc::clone(pod);
+                kind.count += 1;
+            }
+            None => self.kinds.push(Kind { one: Arc::clone(pod), count: 1 }),
+        }
+    }
+
+    /// The opposite, of a pod that is not on the node any more.
+    fn leave(&mut self, pod: &Arc<PodInfo>) {
+        let Some(at) = self.kinds.iter().position(|kind| kind.includes(pod)) else { return };
+        let kind = &mut self.kinds[at];
+        kind.count -= 1;
+        if !Arc::ptr_eq(&kind.one, pod) {
+            return;
+        }
+        match self.pods.iter().find(|other| kind.includes(other)) {
+            Some(other) => kind.one = Arc::clone(other),
+            None => drop(self.kinds.remove(at)),
         }
     }
 
@@ -158,6 +210,55 @@ impl NodeInfo {
         }
         self.affine.0 -= usize::from(pod.has_affinity());
         self.affine.1 -= usize::from(!pod.anti_affinity.is_empty());
+        self.leave(&pod);
         pod
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(namespace: u8, label: u8, terminating: bool) -> Arc<PodInfo> {
+        let deleted = terminating.then_some("2026-01-01T00:00:00Z");
+        let pod: Pod = serde_json::from_value(json!({"metadata": {
+            "namespace": namespace.to_string(), "labels": {"app": label.to_string()}, "deletionTimestamp": deleted
+        }}))
+        .unwrap();
+        Arc::new(PodInfo::new(Arc::new(pod)))
+    }
+
+    fn any_pod() -> impl Strategy<Value = Arc<PodInfo>> {
+        (0..2_u8, 0..3_u8, any::<bool>()).prop_map(|(namespace, label, terminating)| pod(namespace, label, terminating))
+    }
+
+    proptest! {
+        /// What is counted by kind is what counting the pods gives, whatever came and went before.
+        #[test]
+        fn counting_by_kind_is_counting(steps in prop::collection::vec((0..3_u8, any_pod(), any::<prop::sample::Index>()), 1..60)) {
+            let mut node = NodeInfo::new(Arc::default());
+            let mut tickets = Vec::new();
+            for (step, pod, at) in steps {
+                match step {
+                    0 => tickets.push(node.add(pod)),
+                    _ if tickets.is_empty() => {}
+                    1 => node.replace(*at.get(&tickets), &pod),
+                    _ => drop(node.take(tickets.remove(at.index(tickets.len())))),
+                }
+                for other in (0..2).flat_map(|namespace| (0..3).map(move |label| self::pod(namespace, label, false))) {
+                    let counts = |pod: &PodInfo| {
+                        pod.key == other.key && pod.labels() == other.labels() && !pod.is_terminating()
+                    };
+                    prop_assert_eq!(node.count(counts), node.pods().iter().filter(|pod| counts(pod)).count());
+                }
+                for kind in &node.kinds {
+                    prop_assert!(node.pods.iter().any(|pod| Arc::ptr_eq(pod, &kind.one)), "a pod that has gone is kept");
+                }
+            }
+        }
     }
 }

@@ -87,7 +87,7 @@ impl Constraint {
     }
 
     fn count_on(&self, node: &NodeInfo, pod: &PodInfo) -> i64 {
-        i64::try_from(node.pods().iter().filter(|other| self.counts(other, pod)).count()).unwrap_or(i64::MAX)
+        i64::try_from(node.count(|other| self.counts(other, pod))).unwrap_or(i64::MAX)
     }
 
     /// Whether `node` is one of those over which `pod` is spread.
