@@ -147,3 +147,26 @@ async fn what_comes_to_be_after_an_agent_has_gone_is_found() {
     assert_eq!(left, ["web"]);
     assert_eq!(world.summary("web").await, "Running: main ready");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_ends_takes_with_it_what_comes_to_be_late() {
+    use crate::runtime::{Runtime, SandboxConfig};
+    let mut world = World::new().await;
+    let stubborn = async |_: crate::runtime::memory::ContainerContext| std::future::pending::<i32>().await;
+    world.runtime.registry().add("stubborn", SimulatedImage::new(stubborn));
+    let pod = world.run_image("web", "stubborn", json!({})).await;
+    world.pass(1).await;
+    world.crash(1).await;
+    world.pass(1).await;
+    world.client.api::<Pod>("default").delete("web").await.unwrap();
+    world.pass(1).await;
+    // While its end is under way, the runtime is done with another sandbox that the agent before had asked for.
+    let uid = pod.metadata.uid.clone().unwrap();
+    let config = SandboxConfig { name: "late".into(), namespace: "default".into(), uid, ..SandboxConfig::default() };
+    world.runtime.run_sandbox(&config).await.unwrap();
+    world.pass(25).await;
+    assert!(world.pod("web").await.is_some(), "it has its time");
+    world.pass(10).await;
+    assert!(world.pod("web").await.is_none());
+    assert_eq!(world.runtime.sandboxes().await.unwrap().len(), 0);
+}
