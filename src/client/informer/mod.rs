@@ -212,7 +212,8 @@ impl<K: ApiType> Shared<K> {
             match followed {
                 Followed::All(objects, _) => view.replace(objects.iter().filter_map(typed).collect()),
                 Followed::Set(object) => typed(&object).map(|object| view.set(object)).unwrap_or_default(),
-                Followed::Gone(object) => typed::<K>(&object).map(|object| view.remove(&object)).unwrap_or_default(),
+                // By its names: the last version of what is no more need not be made.
+                Followed::Gone(object) => view.remove(&ObjectRef::new(object.namespace(), object.name())),
                 Followed::Progress(_) => Vec::new(),
             }
         };

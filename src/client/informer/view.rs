@@ -186,11 +186,10 @@ impl<K: ApiType> View<K> {
         vec![Change { old, new: Some(object) }]
     }
 
-    pub(super) fn remove(&mut self, object: &K) -> Vec<Change<K>> {
-        let key = ObjectRef::of(object.metadata());
-        let Some(old) = self.take(&key) else { return Vec::new() };
+    pub(super) fn remove(&mut self, key: &ObjectRef) -> Vec<Change<K>> {
+        let Some(old) = self.take(key) else { return Vec::new() };
         for index in self.indexes.values_mut() {
-            index.remove(&key, &old);
+            index.remove(key, &old);
         }
         vec![Change { old: Some(old), new: None }]
     }
@@ -201,7 +200,7 @@ impl<K: ApiType> View<K> {
             objects.iter().map(|object| (ObjectRef::of(object.metadata()), &object.metadata().uid)).collect();
         let stays = |old: &K| kept.get(&ObjectRef::of(old.metadata())).is_some_and(|uid| **uid == old.metadata().uid);
         let gone: Vec<_> = self.iter().filter(|old| !stays(old)).cloned().collect();
-        let mut changes: Vec<_> = gone.iter().flat_map(|object| self.remove(object)).collect();
+        let mut changes: Vec<_> = gone.iter().flat_map(|old| self.remove(&ObjectRef::of(old.metadata()))).collect();
         changes.extend(objects.into_iter().flat_map(|object| self.set(object)));
         changes
     }

@@ -221,8 +221,7 @@ impl PodState {
 
     /// Notes what the containers have, where a new version of the pod wants it otherwise.
     pub(in crate::node) fn keep_resources(&mut self, before: &Pod, pod: &Pod) {
-        let before = self.allocated_of(before).into_owned();
-        let had = resize::kept(&before, pod);
+        let had = resize::kept(&self.allocated_of(before), pod);
         if had.is_empty() && self.resize.is_none() {
             return;
         }

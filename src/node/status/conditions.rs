@@ -60,8 +60,9 @@ pub(super) fn conditions(
             }
         })
         .collect();
-    let set: Vec<_> = conditions.iter().map(|condition| condition.type_.clone()).collect();
-    conditions.extend(before.iter().filter(|old| !is_own(&old.type_) && !set.contains(&old.type_)).cloned());
+    let set = |old: &PodCondition| conditions.iter().any(|condition| condition.type_ == old.type_);
+    let others: Vec<_> = before.iter().filter(|old| !is_own(&old.type_) && !set(old)).cloned().collect();
+    conditions.extend(others);
     conditions
 }
 
