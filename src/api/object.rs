@@ -1,16 +1,20 @@
 //! [`Object`]: one immutable version of one object, and [`Draft`]: one that is not shared yet.
 
+mod names;
+mod printed;
+
 use std::any::{Any, TypeId};
-use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use self::names::Names;
+pub(crate) use self::printed::Printed;
 use super::key::{Key, Revision};
 use super::kind::Kind;
 use super::status::ApiError;
@@ -137,7 +141,7 @@ pub struct Draft {
     kind: Arc<Kind>,
     body: Arc<dyn Body>,
     /// The JSON of a version that differs from this in metadata at most.
-    printed: Option<Bytes>,
+    printed: Option<Printed>,
 }
 
 impl Draft {
@@ -228,7 +232,7 @@ impl Draft {
     }
 
     fn sealed(self, revision: Revision) -> Object {
-        let json = self.printed.and_then(|json| with_metadata(&self.kind, &json, self.body.meta()));
+        let json = self.printed.and_then(|json| json.with_metadata(&self.kind, self.body.meta()));
         let (body, json) = (self.body.into(), json.map(OnceLock::from).unwrap_or_default());
         Object(Arc::new(Inner { kind: self.kind, revision, body, json, origin: Origin::None }))
     }
@@ -241,27 +245,12 @@ impl Draft {
     }
 }
 
-/// The JSON of an object with other metadata in it. `None` where it does not begin as objects of the kind do.
-fn with_metadata(kind: &Kind, json: &[u8], meta: &ObjectMeta) -> Option<Bytes> {
-    let begin = format!("{{\"apiVersion\":\"{}\",\"kind\":\"{}\",\"metadata\":", kind.api_version(), kind.kind);
-    let rest = json.strip_prefix(begin.as_bytes())?;
-    let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
-    values.next()?.ok()?;
-    let rest = &rest[values.byte_offset()..];
-    let mut text = Vec::with_capacity(json.len() + 128);
-    text.extend_from_slice(begin.as_bytes());
-    serde_json::to_writer(&mut text, meta).ok()?;
-    text.extend_from_slice(rest);
-    // A copy, that it takes no more room than it needs.
-    Some(Bytes::copy_from_slice(&text))
-}
-
 struct Inner {
     kind: Arc<Kind>,
     revision: Revision,
     /// Made when somebody looks, where there is an origin.
     body: OnceLock<Arc<dyn Body>>,
-    json: OnceLock<Bytes>,
+    json: OnceLock<Printed>,
     origin: Origin,
 }
 
@@ -271,14 +260,8 @@ enum Origin {
     None,
     /// The object of which this is the same but for the revision.
     Version(Object),
-    /// Its JSON. The names are what it is asked for most.
+    /// Its JSON, and where that has the names.
     Json(Names),
-}
-
-struct Names {
-    namespace: Box<str>,
-    name: Box<str>,
-    uid: Box<str>,
 }
 
 /// One immutable version of one object: a cheap handle to typed content and its JSON, the latter made at most
@@ -326,7 +309,7 @@ impl Object {
     /// What the JSON is decoded to. Every kind survives its JSON: tests of the kinds table see to that. One of a custom
     /// strategy that does not is of no kind.
     fn decoded(&self) -> Arc<dyn Body> {
-        self.0.kind.strategy().decode(self.json()).map_or_else(
+        self.0.kind.strategy().decode(&self.json()).map_or_else(
             |error| {
                 tracing::error!(kind = %self.0.kind.kind, name = self.name(), %error, "object cannot be decoded");
                 Arc::new(Dynamic::default()) as Arc<dyn Body>
@@ -343,10 +326,9 @@ impl Object {
         if matches!(self.0.origin, Origin::Version(_)) || !(print || self.0.json.get().is_some()) {
             return None;
         }
-        let text = |text: &Option<String>| Box::from(text.as_deref().unwrap_or_default());
-        let meta = body.meta();
-        let names = Names { namespace: text(&meta.namespace), name: text(&meta.name), uid: text(&meta.uid) };
-        let (kind, revision, json) = (Arc::clone(self.kind()), self.0.revision, self.json().clone().into());
+        let json = self.printed().clone();
+        let names = Names::find(json.head(), body.meta())?;
+        let (kind, revision, json) = (Arc::clone(self.kind()), self.0.revision, json.into());
         Some(Self(Arc::new(Inner { kind, revision, body: OnceLock::new(), json, origin: Origin::Json(names) })))
     }
 
@@ -368,7 +350,7 @@ impl Object {
     /// `metadata.name`; empty where there is none.
     pub fn name(&self) -> &str {
         match &self.0.origin {
-            Origin::Json(names) => &names.name,
+            Origin::Json(names) => names.name(self.printed().head()),
             Origin::Version(origin) => origin.name(),
             Origin::None => self.meta().name.as_deref().unwrap_or_default(),
         }
@@ -377,7 +359,7 @@ impl Object {
     /// `metadata.namespace`; empty where there is none.
     pub fn namespace(&self) -> &str {
         match &self.0.origin {
-            Origin::Json(names) => &names.namespace,
+            Origin::Json(names) => names.namespace(self.printed().head()),
             Origin::Version(origin) => origin.namespace(),
             Origin::None => self.meta().namespace.as_deref().unwrap_or_default(),
         }
@@ -386,7 +368,7 @@ impl Object {
     /// `metadata.uid`; empty where there is none.
     pub fn uid(&self) -> &str {
         match &self.0.origin {
-            Origin::Json(names) => &names.uid,
+            Origin::Json(names) => names.uid(self.printed().head()),
             Origin::Version(origin) => origin.uid(),
             Origin::None => self.meta().uid.as_deref().unwrap_or_default(),
         }
@@ -416,8 +398,13 @@ impl Object {
     }
 
     /// Its JSON form: made on the first call, then shared.
-    pub fn json(&self) -> &Bytes {
-        self.0.json.get_or_init(|| self.json_of_origin().unwrap_or_else(|| self.json_of_body()))
+    pub fn json(&self) -> Bytes {
+        self.printed().bytes()
+    }
+
+    /// Its JSON form, which may be in pieces.
+    pub(crate) fn printed(&self) -> &Printed {
+        self.0.json.get_or_init(|| self.json_of_origin().unwrap_or_else(|| self.json_of_body().into()))
     }
 
     fn json_of_body(&self) -> Bytes {
@@ -434,27 +421,13 @@ impl Object {
     }
 
     /// The JSON of the origin with another version in it, where the origin has JSON.
-    fn json_of_origin(&self) -> Option<Bytes> {
-        const FIELD: &[u8] = br#""resourceVersion":""#;
+    fn json_of_origin(&self) -> Option<Printed> {
         let Origin::Version(origin) = &self.0.origin else { return None };
         let json = match self.0.body.get() {
-            None => origin.json(),
+            None => origin.printed(),
             Some(_) => origin.0.json.get()?,
         };
-        let meta = origin.meta();
-        let named = |map: &Option<BTreeMap<String, String>>| {
-            map.as_ref().is_some_and(|map| map.contains_key("resourceVersion"))
-        };
-        if named(&meta.labels) || named(&meta.annotations) {
-            return None;
-        }
-        // Within texts, quotes are escaped: the first place that reads so is the field of the metadata.
-        let quotes = json.iter().enumerate().filter(|(_, byte)| **byte == b'"').map(|(at, _)| at);
-        let start = quotes.into_iter().find(|at| json[*at..].starts_with(FIELD))? + FIELD.len();
-        let end = start + json[start..].iter().position(|byte| *byte == b'"')?;
-        let text = meta.resource_version.as_deref()?;
-        (json[start..end] == *text.as_bytes())
-            .then(|| [&json[..start], self.0.revision.to_string().as_bytes(), &json[end..]].concat().into())
+        json.at(origin.meta(), self.0.revision)
     }
 
     /// Its JSON form as a value.
@@ -553,7 +526,7 @@ mod tests {
                 assert_eq!(later.key(), object.key());
                 let mut expected = object.to_value().unwrap();
                 expected["metadata"]["resourceVersion"] = json!("12");
-                let json: Value = serde_json::from_slice(later.json()).unwrap();
+                let json: Value = serde_json::from_slice(&later.json()).unwrap();
                 assert_eq!(json, expected);
                 assert_eq!(later.to_value().unwrap(), expected);
                 assert_eq!(object.meta().resource_version.as_deref(), Some("7"));
@@ -569,10 +542,18 @@ mod tests {
         draft.meta_mut().labels = Some([("y".to_owned(), "\"}".to_owned())].into());
         let labelled = draft.clone().seal(Revision::from(8));
         assert!(labelled.0.json.get().is_some(), "by the time it is sealed");
-        assert_eq!(labelled.json(), &labelled.json_of_body());
+        assert_eq!(labelled.json(), labelled.json_of_body());
+        let mut again = labelled.draft();
+        again.meta_mut().labels = None;
+        let again = again.seal(Revision::from(9));
+        assert_eq!(again.json(), again.json_of_body(), "also of what shares the rest already");
+        let last = again.at(Revision::from(12));
+        let later =
+            String::from_utf8_lossy(&again.json()).replace(r#""resourceVersion":"9""#, r#""resourceVersion":"12""#);
+        assert_eq!(last.json(), later);
         draft.typed_mut::<Pod>().unwrap().spec.get_or_insert_default().node_name = Some("n".into());
         let bound = draft.seal(Revision::from(8));
-        assert_eq!(bound.json(), &bound.json_of_body());
+        assert_eq!(bound.json(), bound.json_of_body());
         assert_ne!(bound.json(), labelled.json());
         for (new, same) in [(&labelled, true), (&bound, false)] {
             let mut new = new.draft();

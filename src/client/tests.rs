@@ -149,3 +149,18 @@ async fn a_lost_answer_leaves_the_write_done() {
     assert!(maps.delete("a").await.is_err());
     assert!(maps.get("a").await.is_ok());
 }
+
+/// Both are in one thread, and nothing that they call ever waits.
+#[tokio::test]
+async fn who_asks_again_and_again_lets_others_answer() {
+    let client = client().await;
+    let maps = client.api::<ConfigMap>("default");
+    let writer = maps.clone();
+    tokio::spawn(async move { writer.create(map("a")).await });
+    for _ in 0..1_000 {
+        if maps.get_opt("a").await.unwrap().is_some() {
+            return;
+        }
+    }
+    panic!("the other task never ran");
+}

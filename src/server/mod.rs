@@ -90,6 +90,9 @@ impl fmt::Debug for Server {
 impl Inner {
     /// What every call begins with: whether the kind knows the verb, and whether the caller may.
     async fn enter(&self, call: &Call, verb: &str, target: &Target) -> Result<(), ApiError> {
+        // Nothing here waits, so a task that makes one call after the other would never let others run: those of a cluster
+        // in the same thread, say, for whose work it makes its calls.
+        tokio::task::coop::consume_budget().await;
         let resource = target.kind.resource();
         let access = Access::Resource {
             group: resource.group(),

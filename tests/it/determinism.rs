@@ -93,7 +93,7 @@ async fn written(store: &dyn Store) -> Vec<String> {
         let StoreEvent::Change(change) = changes.next().await.unwrap().unwrap() else { continue };
         let (revision, key) = (change.revision.get(), change.object.key());
         let verb = if change.deleted { "delete" } else { "write" };
-        let body = String::from_utf8_lossy(change.object.json()).into_owned();
+        let body = String::from_utf8_lossy(&change.object.json()).into_owned();
         lines.insert(revision, format!("{{\"revision\":{revision},\"{verb}\":\"{key:?}\",\"object\":{body}}}"));
     }
     lines.into_iter().filter(|(revision, _)| *revision <= last).map(|(_, line)| line).collect()

@@ -193,7 +193,7 @@ fn dynamic_bodies_are_checked_too() {
     let decoded = object(&kind, br#"{"metadata":{"name":"a","x":1},"spec":{"b":{"c":1,"c":2}}}"#).expect("valid");
     assert_eq!(decoded.strict, [r#"unknown field "metadata.x""#, r#"duplicate field "spec.b.c""#]);
     assert_eq!(
-        serde_json::from_slice::<serde_json::Value>(decoded.object.seal_as_is().json()).expect("JSON"),
+        serde_json::from_slice::<serde_json::Value>(&decoded.object.seal_as_is().json()).expect("JSON"),
         json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"b": {"c": 2}}})
     );
     let refused = |json: &str| object(&kind, json.as_bytes()).expect_err(json).message().to_owned();

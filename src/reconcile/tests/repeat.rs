@@ -37,7 +37,7 @@ async fn history() -> String {
         if kind.verbs.contains(&"list") {
             let api = world.client.dynamic(kind, "");
             for object in api.list(&ListOptions::default()).await.unwrap().items {
-                all.push_str(std::str::from_utf8(object.json()).unwrap());
+                all.push_str(std::str::from_utf8(&object.json()).unwrap());
                 all.push('\n');
             }
         }

@@ -14,7 +14,7 @@ use super::body::{self, Body, JSON};
 use super::negotiate::{Accepted, Form, Media};
 use super::query::{Query, refused};
 use crate::api::field::Path;
-use crate::api::{ApiError, Cell, Column, FieldErrors, Kind, List, Object, Revision};
+use crate::api::{ApiError, Cell, Column, FieldErrors, Kind, List, Object, Printed, Revision};
 
 /// How much of a list is written at a time.
 const PIECE: usize = 64 * 1024;
@@ -85,7 +85,7 @@ impl Printer {
 
     /// An answer of one object.
     pub(crate) fn object(&self, code: StatusCode, object: &Object) -> Result<Response<Body>, ApiError> {
-        self.finish(code, self.bytes(object, true)?)
+        self.finish(code, self.printed(object, true)?.bytes())
     }
 
     /// An answer of any other JSON value.
@@ -94,15 +94,16 @@ impl Printer {
     }
 
     /// The JSON of an object in the form that is wanted; tables begin with their columns where `columns` says so.
-    pub(crate) fn bytes(&self, object: &Object, columns: bool) -> Result<Bytes, ApiError> {
+    pub(crate) fn printed(&self, object: &Object, columns: bool) -> Result<Printed, ApiError> {
         match self.accepted.form {
-            Form::Whole | Form::Discovery(_) => Ok(object.json().clone()),
-            Form::Metadata(version) => partial(object, version),
+            Form::Whole | Form::Discovery(_) => Ok(object.printed().clone()),
+            Form::Metadata(version) => partial(object, version).map(Printed::from),
             Form::Table(version) => {
                 let kind = object.kind();
                 let metadata = json!({ "resourceVersion": object.meta().resource_version });
                 let rows = vec![self.row(object, version)?];
-                encode(&self.table(version, metadata, columns.then(|| kind.strategy().columns()), rows))
+                let columns = columns.then(|| kind.strategy().columns());
+                encode(&self.table(version, metadata, columns, rows)).map(Printed::from)
             }
         }
     }
@@ -145,11 +146,11 @@ impl Printer {
         match self.accepted.form {
             Form::Whole | Form::Discovery(_) => {
                 let head = list_head(&kind.list_kind, &kind.api_version(), &metadata);
-                self.items(head, list.items, |object| Ok(object.json().clone()))
+                self.items(head, list.items, |object| Ok(object.printed().clone()))
             }
             Form::Metadata(version) => {
                 let head = list_head("PartialObjectMetadataList", &format!("meta.k8s.io/{version}"), &metadata);
-                self.items(head, list.items, move |object| partial(object, version))
+                self.items(head, list.items, move |object| partial(object, version).map(Printed::from))
             }
             Form::Table(version) => {
                 let rows = list.items.iter().map(|object| self.row(object, version)).collect::<Result<_, _>>()?;
@@ -161,7 +162,7 @@ impl Printer {
 
     fn items<F>(&self, head: String, items: Vec<Object>, print: F) -> Result<Response<Body>, ApiError>
     where
-        F: Fn(&Object) -> Result<Bytes, ApiError> + Send + 'static,
+        F: Fn(&Object) -> Result<Printed, ApiError> + Send + 'static,
     {
         let mut items = items.into_iter();
         let mut head = Some(head);
@@ -182,7 +183,7 @@ impl Printer {
                     piece.put_u8(b',');
                 }
                 match print(&item) {
-                    Ok(json) => piece.put_slice(&json),
+                    Ok(json) => json.put(&mut piece),
                     Err(error) => {
                         ended = true;
                         return Some(Err(error));

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::body::{self, Body, JSON};
 use super::listener::Closing;
 use super::printing::Printer;
-use crate::api::{ApiError, Kind, WatchEvent, WatchStream};
+use crate::api::{ApiError, Kind, Printed, WatchEvent, WatchStream};
 use crate::clock::Clock;
 
 /// The annotation of the bookmark that ends the initial events.
@@ -60,7 +60,8 @@ fn lines(
         for event in events {
             if let Err(error) = event.and_then(|event| print(&mut lines, event, &kind, &printer, &mut columns_sent)) {
                 // A `Status` always serialises.
-                put_line(&mut lines, "ERROR", &serde_json::to_vec(error.status()).unwrap_or_default());
+                let status = Bytes::from(serde_json::to_vec(error.status()).unwrap_or_default());
+                put_line(&mut lines, "ERROR", &status.into());
             }
         }
         lines.freeze()
@@ -100,7 +101,7 @@ fn print(
     match &event {
         WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
             let columns = !std::mem::replace(columns_sent, true);
-            put_line(lines, event_type(&event), &printer.bytes(object, columns)?);
+            put_line(lines, event_type(&event), &printer.printed(object, columns)?);
         }
         WatchEvent::Bookmark { revision, initial_events_end } => {
             let mut meta = ObjectMeta { resource_version: Some(revision.to_string()), ..ObjectMeta::default() };
@@ -108,7 +109,7 @@ fn print(
                 let annotation = (INITIAL_EVENTS_END.to_owned(), "true".to_owned());
                 meta.annotations = Some([annotation].into());
             }
-            put_line(lines, "BOOKMARK", &printer.bookmark(kind, &meta)?);
+            put_line(lines, "BOOKMARK", &printer.bookmark(kind, &meta)?.into());
         }
     }
     Ok(())
@@ -123,11 +124,11 @@ fn event_type(event: &WatchEvent) -> &'static str {
     }
 }
 
-fn put_line(lines: &mut BytesMut, event_type: &str, object: &[u8]) {
+fn put_line(lines: &mut BytesMut, event_type: &str, object: &Printed) {
     lines.reserve(object.len() + event_type.len() + 24);
     lines.put_slice(br#"{"type":""#);
     lines.put_slice(event_type.as_bytes());
     lines.put_slice(br#"","object":"#);
-    lines.put_slice(object);
+    object.put(lines);
     lines.put_slice(b"}\n");
 }

@@ -62,11 +62,12 @@ pub(in crate::server) fn patched(
     }
     // A merge patch needs no values of its own: it joins two documents that are there. The other forms do.
     let arena = Arena::default();
-    let value;
+    let (value, json);
     let document = match patch {
         Patch::Merge(changes) => {
             patch::check_merge(changes)?;
-            let mut document = Document::read(&arena, current.json())?;
+            json = current.json();
+            let mut document = Document::read(&arena, &json)?;
             document.merge(changes);
             document
         }

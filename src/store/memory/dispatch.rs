@@ -8,13 +8,14 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::snapshot::{Moved, Values};
-use super::{Index, Inner, lock, read};
+use super::{Index, Inner};
 use crate::api::{GroupResource, Key, Object, Revision};
 use crate::store::{Change, Scope, StoreError, StoreEvent};
 
@@ -118,12 +119,12 @@ impl Channels {
             None => places.everywhere.get_or_insert_with(new),
             Some(namespace) => places.by_namespace.entry(Arc::clone(namespace)).or_insert_with(new),
         };
-        lock(&channel.ring).watchers += 1;
+        channel.ring.lock().watchers += 1;
         Arc::clone(channel)
     }
 
     fn leave(&mut self, scope: &Scope, channel: &Channel) {
-        let mut ring = lock(&channel.ring);
+        let mut ring = channel.ring.lock();
         ring.watchers -= 1;
         if ring.watchers > 0 {
             return;
@@ -188,7 +189,7 @@ impl Places {
 
 impl Channel {
     fn push(&self, change: &Arc<Change>, capacity: usize) {
-        let mut ring = lock(&self.ring);
+        let mut ring = self.ring.lock();
         if ring.changes.len() == capacity
             && let Some((oldest, _)) = ring.changes.pop_front()
         {
@@ -210,8 +211,8 @@ impl Watcher {
     pub(super) fn new(store: Arc<Inner>, scope: Scope, after: Revision) -> Result<Self, StoreError> {
         // Under the writer's lock: the channel misses nothing that is written from here on, and the history
         // has everything before.
-        let mut channels = lock(&store.writer);
-        read(&store.history).scan(after, 0, |_| false)?;
+        let mut channels = store.writer.lock();
+        store.history.read().scan(after, 0, |_| false)?;
         let channel = channels.join(&scope, store.snapshot().revision());
         drop(channels);
         Ok(Self {
@@ -285,7 +286,7 @@ impl Watcher {
             if let Some(change) = self.backlog.pop_front() {
                 return Ok(Some(change));
             }
-            let ring = lock(&self.channel.ring);
+            let ring = self.channel.ring.lock();
             if self.position >= ring.since {
                 let known = self.next.and_then(|next| usize::try_from(next.checked_sub(ring.dropped)?).ok());
                 let next =
@@ -302,14 +303,14 @@ impl Watcher {
             drop(ring);
             self.next = None;
             let within = |change: &Change| contains(&self.scope, change, &self.store.indexes);
-            (self.backlog, self.position) = read(&self.store.history).scan(self.position, STEP, within)?;
+            (self.backlog, self.position) = self.store.history.read().scan(self.position, STEP, within)?;
         }
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        lock(&self.store.writer).leave(&self.scope, &self.channel);
+        self.store.writer.lock().leave(&self.scope, &self.channel);
     }
 }
 

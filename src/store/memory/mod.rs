@@ -14,13 +14,14 @@ mod tree;
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
+use parking_lot::{Mutex, RwLock};
 
 use self::dispatch::{Channels, Watcher};
 use self::history::{History, Views};
@@ -94,7 +95,7 @@ impl MemoryStoreBuilder {
     }
 
     /// How many objects of a resource all keep their typed form (5 000), which takes four times the memory of their JSON.
-    /// With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form a few
+    /// With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form two
     /// hundred writes later; with four times more, the JSON is made for it. Reading a typed form that was given up costs
     /// decoding the JSON.
     pub fn hot(mut self, objects: usize) -> Self {
@@ -164,7 +165,7 @@ struct Inner {
 const PRINTED: usize = 4;
 
 /// How many writes later an object may lose its typed form.
-const RECENT: usize = 500;
+const RECENT: usize = 200;
 
 // === impl MemoryStore ===
 
@@ -191,7 +192,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn get(&self, key: &Key) -> Result<Option<Object>, StoreError> {
         // Under the lock, as it takes no longer than to take the snapshot: one that is held costs a writer copies.
-        Ok(read(&self.0.current).get(key).cloned())
+        Ok(self.0.current.read().get(key).cloned())
     }
 
     async fn list(&self, scope: &Scope, range: &Range) -> Result<Page, StoreError> {
@@ -202,7 +203,7 @@ impl Store for MemoryStore {
         };
         let page = snapshot.page(scope, range.after.as_ref(), range.limit);
         if page.remaining > 0 {
-            lock(&self.0.views).keep(snapshot);
+            self.0.views.lock().keep(snapshot);
         }
         Ok(page)
     }
@@ -218,7 +219,7 @@ impl Store for MemoryStore {
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {
-        Ok(read(&self.0.current).revision())
+        Ok(self.0.current.read().revision())
     }
 
     async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
@@ -226,8 +227,8 @@ impl Store for MemoryStore {
         if revision > current {
             return Err(StoreError::Future { asked: revision, current });
         }
-        write(&self.0.history).forget(revision);
-        lock(&self.0.views).forget(revision);
+        self.0.history.write().forget(revision);
+        self.0.views.lock().forget(revision);
         Ok(())
     }
 
@@ -240,7 +241,7 @@ impl Store for MemoryStore {
 
 impl Inner {
     fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&read(&self.current))
+        Arc::clone(&self.current.read())
     }
 
     fn check_index(&self, scope: &Scope) -> Result<(), StoreError> {
@@ -261,8 +262,8 @@ impl Inner {
         if revision == current.revision() {
             return Ok(current);
         }
-        let changes = read(&self.history).after(revision)?;
-        if let Some(kept) = lock(&self.views).get(revision) {
+        let changes = self.history.read().after(revision)?;
+        if let Some(kept) = self.views.lock().get(revision) {
             return Ok(kept);
         }
         let mut snapshot = Snapshot::clone(&current);
@@ -271,14 +272,14 @@ impl Inner {
         }
         snapshot.set_revision(revision);
         let snapshot = Arc::new(snapshot);
-        lock(&self.views).keep(Arc::clone(&snapshot));
+        self.views.lock().keep(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 
     fn commit(&self, action: Write) -> Result<Object, StoreError> {
-        let channels = lock(&self.writer);
+        let channels = self.writer.lock();
         let (key, change, count) = {
-            let now = read(&self.current);
+            let now = self.current.read();
             let (key, change) = change(&now, action, now.revision().next())?;
             let count = now.len(&key.resource);
             (key, Arc::new(change), count)
@@ -286,13 +287,13 @@ impl Inner {
         let (object, revision) = (change.object.clone(), change.revision);
         // The history's lock is held until the snapshot is there: who learns of a change can read it, and who has the
         // snapshot finds its change.
-        let mut history = write(&self.history);
+        let mut history = self.history.write();
         let forgotten = history.push(Arc::clone(&change));
         let cool = |object: &Object| (count > self.hot).then(|| object.cooled(count > PRINTED * self.hot)).flatten();
         let cooled = history.cool(RECENT, cool);
         let moved = {
             // A snapshot that somebody reads stays as it is: what changes is copied.
-            let mut current = write(&self.current);
+            let mut current = self.current.write();
             let after = Arc::make_mut(&mut current);
             let moved = after.put(&key, (!change.deleted).then(|| object.clone()));
             if let Some((object, cold)) = cooled.as_ref().and_then(|cooled| cooled.current.as_ref()) {
@@ -303,7 +304,7 @@ impl Inner {
         };
         let floor = history.floor();
         drop(history);
-        lock(&self.views).forget(floor);
+        self.views.lock().forget(floor);
         let woken = channels.push(&key, &change, &moved, &self.indexes);
         self.dispatched.store(revision.get(), Ordering::Release);
         drop(channels);
@@ -340,19 +341,4 @@ fn change(now: &Snapshot, write: Write, revision: Revision) -> Result<(Key, Chan
             (key, Change { revision, object: previous.at(revision), previous: Some(previous), deleted: true })
         }
     })
-}
-
-// A panic while one of these locks is held leaves nothing half done that a reader could see, so poisoning is
-// of no use.
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::{MemoryStore, lock};
+use super::MemoryStore;
 use crate::api::{Draft, GroupResource, Object};
 use crate::store::{Range, Scope, Store, StoreError, StoreEvent, StoreWatch, Write};
 
@@ -106,9 +106,9 @@ async fn dropping_a_watch_unregisters_it() {
     let one = store.watch(&Scope::all(maps()), start).await.unwrap();
     let two = store.watch(&Scope::all(maps()), start).await.unwrap();
     drop(one);
-    assert!(!lock(&store.0.writer).is_empty());
+    assert!(!store.0.writer.lock().is_empty());
     drop(two);
-    assert!(lock(&store.0.writer).is_empty());
+    assert!(store.0.writer.lock().is_empty());
 }
 
 #[tokio::test]

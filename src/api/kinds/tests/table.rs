@@ -64,7 +64,7 @@ fn an_object_of_nothing_but_a_name_can_be_decoded_defaulted_printed_and_encoded(
             strategy.field(draft.body(), field);
         }
         let object = draft.seal(1.into());
-        let again = strategy.decode(object.json()).unwrap_or_else(|error| panic!("{}: {error}", kind.kind));
+        let again = strategy.decode(&object.json()).unwrap_or_else(|error| panic!("{}: {error}", kind.kind));
         assert!(again.object.same(object.body()), "{} survives its JSON", kind.kind);
         if let Some(conversion) = kind.conversion {
             let stored =
