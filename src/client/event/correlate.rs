@@ -125,7 +125,9 @@ impl Subject {
     fn topic(&mut self, kind: EventType, reason: &str, now: Timestamp) -> &mut Topic {
         let known = self.topics.iter().position(|topic| topic.kind == kind && topic.reason == reason);
         let at = known.unwrap_or_else(|| {
-            let (reason, messages, seen) = (reason.to_owned(), Vec::new(), Vec::new());
+            // Most subjects have few topics, and those one message each: room for more is made when there are more.
+            let (reason, messages, seen) = (reason.to_owned(), Vec::with_capacity(1), Vec::with_capacity(1));
+            self.topics.reserve_exact(1);
             self.topics.push(Topic { kind, reason, messages, last: now, seen });
             self.topics.len() - 1
         });

@@ -39,6 +39,7 @@ impl Admission for DefaultTolerationSeconds {
         }
         if let Some(pod) = object.typed_mut::<Pod>() {
             let tolerations = pod.spec.get_or_insert_default().tolerations.get_or_insert_default();
+            tolerations.reserve_exact(missing.len()); // most pods have no others, ever
             tolerations.extend(missing.into_iter().map(|taint| Toleration {
                 key: Some(taint.to_owned()),
                 operator: Some("Exists".to_owned()),
