@@ -72,13 +72,18 @@ pub trait Body: Any + Debug + Send + Sync {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
+/// Room for the JSON of most objects, in bytes: what would be copied several times as it grows is not.
+const USUAL: usize = 4096;
+
 macro_rules! body_boilerplate {
     () => {
         fn copy(&self) -> Arc<dyn Body> {
             Arc::new(self.clone())
         }
         fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-            serde_json::to_vec(self)
+            let mut text = Vec::with_capacity(USUAL);
+            serde_json::to_writer(&mut text, self)?;
+            Ok(text)
         }
         fn to_value(&self) -> Result<Value, serde_json::Error> {
             // By way of the text: a second serializer for every type would cost more to compile than this to run.

@@ -12,11 +12,12 @@ const COUNTED: [&str; 2] = ["cpu", "memory"];
 /// any, `Burstable` otherwise. Requests and limits of the pod as a whole go before those of its containers.
 pub(crate) fn qos_class(spec: &PodSpec) -> &'static str {
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let none = ResourceRequirements::default();
     let resources: Vec<_> = match spec.resources.as_ref() {
-        Some(whole) if asks(whole) => vec![whole.clone()],
-        _ => containers.map(|container| container.resources.clone().unwrap_or_default()).collect(),
+        Some(whole) if asks(whole) => vec![whole],
+        _ => containers.map(|container| container.resources.as_ref().unwrap_or(&none)).collect(),
     };
-    if !resources.iter().any(asks) {
+    if !resources.iter().any(|one| asks(one)) {
         return "BestEffort";
     }
     let limited = resources.iter().all(|one| COUNTED.iter().all(|name| limit(one, name).is_some()));
