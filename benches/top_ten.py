@@ -3,7 +3,7 @@
 
 usage: benches/top_ten.py [--profile NAME] BENCH [ARGUMENT...]
 
-Needs `perf` (Debian's linux-perf), and the benchmark built: cargo bench --no-run --profile quick --bench BENCH.
+Needs `perf` (Debian's linux-perf), and the benchmark built: cargo bench --no-run --bench BENCH.
 Shares are of the processor time of the whole run, each with everything below it.
 """
 
@@ -50,7 +50,7 @@ def name(frame):
 
 
 def newest(profile, bench):
-    folder = pathlib.Path("target") / ("debug" if profile == "bench" else profile) / "deps"
+    folder = pathlib.Path("target") / ("release" if profile == "bench" else profile) / "deps"
     built = [path for path in folder.glob(f"{bench}-*") if re.fullmatch(r".*-[0-9a-f]{16}", path.name)]
     if not built:
         sys.exit(f"no {bench} in {folder}: cargo bench --no-run --profile {profile} --bench {bench}")
@@ -72,7 +72,7 @@ def stacks(recorded):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--profile", default="quick")
+    arguments.add_argument("--profile", default="bench")
     arguments.add_argument("bench")
     arguments.add_argument("rest", nargs=argparse.REMAINDER)
     given = arguments.parse_args()

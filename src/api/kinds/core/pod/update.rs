@@ -12,7 +12,7 @@ use crate::api::rules::resources::amount_of;
 use crate::api::rules::{complain, given, immutable, inclusive, ip, json, name, pruned, same};
 
 use super::container::is_sidecar;
-use super::validate::{MIRROR, pod_and_spec};
+use super::validate::{MIRROR, own_annotations, pod_and_spec};
 use super::{affinity, qos_class};
 
 const CHANGEABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
@@ -28,6 +28,11 @@ fn specs(new: &Pod, old: &Pod) -> (PodSpec, PodSpec) {
 pub(super) fn validate(new: &Pod, old: &Pod, errors: &mut FieldErrors) {
     let nothing = PodSpec::default();
     let (new_spec, old_spec) = (new.spec.as_ref().unwrap_or(&nothing), old.spec.as_ref().unwrap_or(&nothing));
+    if new_spec == old_spec {
+        // It was found valid when it was written.
+        own_annotations(new, new_spec, errors);
+        return mirror_stays(new, old, errors);
+    }
     pod_and_spec(new, new_spec, errors);
     mirror_stays(new, old, errors);
     fn init(spec: &PodSpec) -> &[Container] {

@@ -37,8 +37,7 @@ pub(super) fn created(pod: &Pod, errors: &mut FieldErrors) {
 /// Checks a pod as it stands.
 pub(super) fn pod_and_spec(pod: &Pod, spec: &PodSpec, errors: &mut FieldErrors) {
     let path = Path::new("spec");
-    let annotations = Path::new("metadata").child("annotations").to_string();
-    pod_annotations(errors, &Path::new(&annotations), pod.metadata.annotations.as_ref(), spec);
+    own_annotations(pod, spec, errors);
     pod_spec(errors, &path, spec, pod.metadata.name.as_deref(), true);
     if given(&spec.service_account_name).is_empty() {
         for (index, volume) in spec.volumes.iter().flatten().enumerate() {
@@ -56,6 +55,12 @@ pub(super) fn pod_and_spec(pod: &Pod, spec: &PodSpec, errors: &mut FieldErrors) 
     for (index, container) in spec.init_containers.iter().flatten().enumerate() {
         container::trimmed_image(errors, &path.child("initContainers").index(index), container);
     }
+}
+
+/// The annotations of a pod.
+pub(super) fn own_annotations(pod: &Pod, spec: &PodSpec, errors: &mut FieldErrors) {
+    let path = Path::new("metadata").child("annotations").to_string();
+    pod_annotations(errors, &Path::new(&path), pod.metadata.annotations.as_ref(), spec);
 }
 
 /// Annotations that mean something on pods.
