@@ -1,5 +1,7 @@
 //! [`Printed`]: the JSON of an object.
 
+use std::collections::BTreeMap;
+
 use bytes::{BufMut, Bytes};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::IgnoredAny;
@@ -51,8 +53,8 @@ impl Printed {
     /// The same with other metadata. `None` where it does not begin as objects of the kind do.
     pub(super) fn with_metadata(&self, kind: &Kind, meta: &ObjectMeta) -> Option<Self> {
         let begin = format!("{{\"apiVersion\":\"{}\",\"kind\":\"{}\",\"metadata\":", kind.api_version(), kind.kind);
+        let rest = self.head.strip_prefix(begin.as_bytes())?;
         let tail = if self.tail.is_empty() {
-            let rest = self.head.strip_prefix(begin.as_bytes())?;
             let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
             values.next()?.ok()?;
             self.head.slice(begin.len() + values.byte_offset()..)
@@ -68,7 +70,7 @@ impl Printed {
     /// The same, which is of an object with that metadata, at another revision.
     pub(super) fn at(&self, meta: &ObjectMeta, revision: Revision) -> Option<Self> {
         const FIELD: &[u8] = br#""resourceVersion":""#;
-        let named = |map: &Option<std::collections::BTreeMap<String, String>>| {
+        let named = |map: &Option<BTreeMap<String, String>>| {
             map.as_ref().is_some_and(|map| map.contains_key("resourceVersion"))
         };
         if named(&meta.labels) || named(&meta.annotations) {
