@@ -73,8 +73,12 @@ pub(super) struct Worker {
     write_at: Option<Timestamp>,
     probes: Table,
     probing: FuturesUnordered<BoxFuture<'static, (Key, ContainerId, Outcome)>>,
+    /// Whether something may have happened in the runtime since it was last asked.
+    look: bool,
     /// When to ask the runtime again, which did not answer.
     look_at: Option<Timestamp>,
+    /// Whether something may have happened to the pod since its status was last worked out.
+    stale: bool,
     /// Whether the runtime has told what it has of the pod.
     adopted: bool,
     /// Whether the first report has begun.
@@ -123,7 +127,9 @@ impl Worker {
             write_at: None,
             probes: Table::default(),
             probing: FuturesUnordered::new(),
+            look: true,
             look_at: None,
+            stale: true,
             adopted: false,
             introduced: false,
             frozen,
@@ -149,14 +155,17 @@ impl Worker {
     /// Works until the pod is no more.
     pub(super) async fn run(mut self) {
         loop {
-            let sandbox = self.observe().await;
+            if std::mem::take(&mut self.look) || self.look_at.is_some_and(|at| at <= self.now()) {
+                self.look_at = None;
+                self.observe().await;
+            }
             if self.operation.is_none() && self.killing.is_none() && self.state().doubled {
                 self.remove_others().await;
             }
             self.take_wanted();
             let wake = self.step();
             if self.gone && self.state().ending.as_ref().is_some_and(|ending| ending.done) {
-                match self.remove(sandbox).await {
+                match self.remove().await {
                     Ok(()) => return,
                     Err(error) => tracing::warn!(%error, "sandbox not removed"),
                 }
@@ -177,9 +186,9 @@ impl Worker {
     }
 
     /// Removes what the runtime has of the pod: its sandbox, and others that there may be.
-    async fn remove(&mut self, sandbox: Option<SandboxStatus>) -> RuntimeResult<()> {
-        if let Some(sandbox) = sandbox {
-            self.machine.runtime.remove_sandbox(&sandbox.id).await?;
+    async fn remove(&mut self) -> RuntimeResult<()> {
+        if let Some(sandbox) = self.sandbox_id() {
+            self.machine.runtime.remove_sandbox(&sandbox).await?;
         }
         let others = {
             let state = self.state();
@@ -213,54 +222,52 @@ impl Worker {
     }
 
     /// Asks the runtime how the pod is.
-    async fn observe(&mut self) -> Option<SandboxStatus> {
-        let known = self.state().sandbox.clone();
-        let Some(known) = known else {
+    async fn observe(&mut self) {
+        let Some(known) = self.sandbox_id() else {
             self.adopted = true;
-            return None;
+            return;
         };
         let runtime = &self.machine.runtime;
-        let sandbox = match runtime.sandbox_status(&known.id).await {
+        let sandbox = match runtime.sandbox_status(&known).await {
             Ok(sandbox) => Some(sandbox),
             Err(error) if error.is_not_found() => None,
-            Err(error) => return self.not_observed(known, &error),
+            Err(error) => return self.not_observed(&error),
         };
         let found = match &sandbox {
             Some(sandbox) => match runtime.containers(&sandbox.id).await {
                 Ok(found) => found,
-                Err(error) => return self.not_observed(known, &error),
+                Err(error) => return self.not_observed(&error),
             },
             None => Vec::new(),
         };
-        self.look_at = None;
         let adopted = std::mem::replace(&mut self.adopted, true);
         let shared = Arc::clone(&self.state);
         let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        state.observe(sandbox.clone(), found);
+        state.observe(sandbox, found);
         if !adopted {
             // Containers that ran before this agent did are past their hooks.
             state.containers.values_mut().for_each(|instances| instances.hooked = instances.is_running());
             recall::containers(&mut state, &mut self.backoff, &self.machine.runtime.info().name);
         }
-        sandbox
     }
 
     /// The runtime does not answer: all is taken to be as it was, and asked for again soon.
-    fn not_observed(&mut self, known: SandboxStatus, error: &RuntimeError) -> Option<SandboxStatus> {
+    fn not_observed(&mut self, error: &RuntimeError) {
         tracing::debug!(%error, "the runtime does not tell how a pod is");
         self.look_at = self.soon(RETRY);
-        Some(known)
     }
 
     /// Takes over the latest version of the pod.
     fn take_wanted(&mut self) {
         let wanted = self.wanted.borrow_and_update().clone();
+        self.stale |= wanted.gone && !self.gone;
         self.gone |= wanted.gone;
         let gone = self.gone;
-        let mut state = self.state();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // What this worker wrote may be newer than what has come back to it; a static pod has no versions.
-        if revision(&wanted.pod) >= revision(&state.pod) && !static_pod::is_static(&state.pod) {
+        if revision(&wanted.pod) > revision(&state.pod) && !static_pod::is_static(&state.pod) {
             state.pod = wanted.pod;
+            self.stale = true;
         }
         if gone && state.ending.is_none() {
             let grace = grace_period(&state.pod);
@@ -280,8 +287,14 @@ impl Worker {
             self.wait_for_restart(&name, why);
         }
         match action {
-            Some(Action::End(ending)) => self.state().ending = Some(ending),
-            Some(action) if self.operation.is_none() => self.operation = self.begin(action),
+            Some(Action::End(ending)) => {
+                self.stale = true;
+                self.state().ending = Some(ending);
+            }
+            Some(action) if self.operation.is_none() => {
+                self.stale = true;
+                self.operation = self.begin(action);
+            }
             _ => {}
         }
         self.end();
@@ -296,11 +309,14 @@ impl Worker {
         let mut state = self.state();
         let pod = Arc::clone(&state.pod);
         let instances = state.containers.entry(name.to_owned()).or_default();
-        if instances.waiting.as_ref() != Some(&why) {
-            instances.waiting = Some(why);
-            let message = format!("Back-off restarting failed container {name} in pod {}", full_name(&pod));
-            self.machine.container_event(&pod, name, EventType::Warning, "BackOff", message);
+        if instances.waiting.as_ref() == Some(&why) {
+            return;
         }
+        instances.waiting = Some(why);
+        drop(state);
+        self.stale = true;
+        let message = format!("Back-off restarting failed container {name} in pod {}", full_name(&pod));
+        self.machine.container_event(&pod, name, EventType::Warning, "BackOff", message);
     }
 
     /// Ends the pod, where it is to end: cancels the step under way and kills what runs. A grace period that has
@@ -413,10 +429,14 @@ impl Worker {
         let state = self.state();
         let pod = Arc::clone(&state.pod);
         let over = state.ending.as_ref().is_some_and(|ending| ending.done) || state.refused.is_some();
-        let status = report::status(&self.machine, &state, &pod);
+        let status = self.stale.then(|| report::status(&self.machine, &state, &pod));
         drop(state);
-        let said = |written: &(PodStatus, u64)| written.0 == status && written.1 == revision(&pod);
-        if !self.frozen && pod.status.as_ref() != Some(&status) && !self.written.as_ref().is_some_and(said) {
+        self.stale = false;
+        let news = |status: &PodStatus| {
+            let said = |written: &(PodStatus, u64)| written.0 == *status && written.1 == revision(&pod);
+            pod.status.as_ref() != Some(status) && !self.written.as_ref().is_some_and(said)
+        };
+        if let Some(status) = status.filter(|status| !self.frozen && news(status)) {
             self.written = Some((status, 0));
             self.writing = Some(Box::pin(report::write(Arc::clone(&self.machine), Arc::clone(&self.state), pod)));
         } else if over && pod.metadata.deletion_timestamp.is_some() && !self.deleted {
@@ -443,11 +463,11 @@ impl Worker {
         tokio::select! {
             biased;
             Some(done) = OptionFuture::from(self.operation.as_mut()) => {
-                self.operation = None;
+                (self.operation, self.look, self.stale) = (None, true, true);
                 self.finish(done);
             }
             Some(()) = OptionFuture::from(self.killing.as_mut().map(|(_, killing)| killing)) => {
-                self.killing = None;
+                (self.killing, self.look, self.stale) = (None, true, true);
                 if let Some(ending) = &mut self.state().ending {
                     ending.done = true;
                 }
@@ -457,11 +477,14 @@ impl Worker {
                 self.writing = None;
                 self.reported(result);
             }
-            Some((key, id, outcome)) = self.probing.next() => self.probed(&key, &id, &outcome),
-            () = self.poke.notified() => {}
+            Some((key, id, outcome)) = self.probing.next() => {
+                self.stale = true;
+                self.probed(&key, &id, &outcome);
+            }
+            () = self.poke.notified() => (self.look, self.stale) = (true, true),
             // The agent keeps the sender for as long as the worker lives.
             Ok(()) = self.wanted.changed() => {}
-            Some(()) = timer => {}
+            Some(()) = timer => self.stale = true,
         }
     }
 
@@ -486,7 +509,7 @@ impl Worker {
             Ok(Reported::Gone) => self.gone = true,
             Err(error) => {
                 tracing::debug!(%error, "pod status not written");
-                (self.written, self.deleted) = (None, false);
+                (self.written, self.deleted, self.stale) = (None, false, true);
                 self.write_at = self.soon(RETRY);
             }
         }

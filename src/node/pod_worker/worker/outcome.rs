@@ -123,6 +123,7 @@ impl Worker {
         }
         state.resize.take_if(|resize| resize.is_over());
         drop(state);
+        self.stale = true;
         let told = resize::told(&pod, under_way.generation, None);
         self.machine.event(&pod, EventType::Normal, "ResizeCompleted", format!("Pod resize completed: {told}"));
     }
