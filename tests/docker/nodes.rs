@@ -45,9 +45,9 @@ async fn static_pods_run_from_a_directory_of_the_machine() {
     pods.delete(name).await.expect("its end");
     cluster.crash_node("node-1");
     cluster.add_node("node-1").await.expect("the node again");
-    until(&cluster, |pods| pods.get(name).is_some_and(|pod| pod.metadata.uid != first.metadata.uid && is_ready(pod)))
+    let is_shown_anew = |pod: &Pod| pod.metadata.uid != first.metadata.uid && is_ready(pod);
+    until(&cluster, |pods| pods.get(name).is_some_and(|pod| is_shown_anew(pod) && container_id(pod) == Some(&id)))
         .await;
-    assert_eq!(container_id(&pods.get(name).await.expect("the mirror")), Some(id.as_str()));
     write(manifest("sleep, '1800'"));
     until(&cluster, |pods| pods.get(name).is_some_and(|pod| is_ready(pod) && container_id(pod) != Some(&id))).await;
     std::fs::remove_file(directory.join("web.yaml")).expect("the manifest");

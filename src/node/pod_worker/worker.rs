@@ -176,7 +176,8 @@ impl Worker {
             for due in self.probes.due(now) {
                 self.start_probe(due);
             }
-            if !self.gone {
+            // What an agent before this one told stays until it is known what runs.
+            if !self.gone && self.adopted {
                 self.report();
             }
             let refresh = self.refresh_at.filter(|_| self.operation.is_none());
