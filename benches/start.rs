@@ -49,10 +49,7 @@ fn first_pod(network: Network) -> Result<Duration, Box<dyn Error>> {
 fn example() -> Result<PathBuf, Box<dyn Error>> {
     let this = std::env::current_exe()?;
     let folder = this.ancestors().nth(2).ok_or("a benchmark lies in target/PROFILE/deps")?;
-    let profile = match folder.file_name().and_then(|name| name.to_str()).ok_or("a profile")? {
-        "release" => "bench", // which shares its folder
-        other => other,
-    };
+    let profile = folder.file_name().and_then(|name| name.to_str()).ok_or("a profile")?;
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--example", "cluster", "--profile", profile]);
     if !build.current_dir(env!("CARGO_MANIFEST_DIR")).status()?.success() {
