@@ -497,8 +497,10 @@ impl Worker {
                 if let Some(written) = &mut self.written {
                     written.1 = revision(&pod);
                 }
-                let mut state = self.state();
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 if revision(&pod) >= revision(&state.pod) {
+                    // What was written knows nothing of a spec that changed meanwhile.
+                    self.stale |= pod.metadata.generation != state.pod.metadata.generation;
                     state.pod = pod;
                 }
                 let is_static = static_pod::is_static(&state.pod);

@@ -358,3 +358,40 @@ async fn containers_that_start_at_once_are_first_seen_being_created() {
     world.pass(1).await;
     assert_eq!(world.summary("web").await, "Running: main ready");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_spec_that_changes_while_a_status_is_written_is_observed() {
+    use crate::api::Patch;
+    use crate::client::{Fault, Intercept};
+    use futures::FutureExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let mut world = World::new().await;
+    let pods = world.client.api::<Pod>("default");
+    let (armed, other) = (Arc::new(AtomicBool::new(false)), pods.clone());
+    let fires = Arc::clone(&armed);
+    let backend = Intercept::new(Arc::clone(world.client.backend()), move |verb, target| {
+        if (verb, &*target.subresource) == ("update", "status")
+            && target.name == "web"
+            && fires.swap(false, Ordering::Relaxed)
+        {
+            let deadline = json!({ "spec": { "activeDeadlineSeconds": 1000 } });
+            other.patch("web", Patch::Merge(deadline)).now_or_never().expect("it is at once").unwrap();
+        }
+        Fault::None
+    });
+    let client = Client::new(Arc::new(backend), *world.client.clock(), world.client.random().clone());
+    world.agent = None;
+    world.informers = Informers::new(client);
+    world.start_agent();
+    world.run_image("web", "x", json!({})).await;
+    world.pass(5).await;
+    // Somebody writes over the status: the agent mends it, once.
+    armed.store(true, Ordering::Relaxed);
+    pods.modify_status("web", |pod| pod.status.as_mut().unwrap().phase = Some("Pending".into())).await.unwrap();
+    world.pass(5).await;
+    assert!(!armed.load(Ordering::Relaxed), "it was written while the spec changed");
+    let pod = world.pod("web").await.unwrap();
+    let status = pod.status.as_ref().unwrap();
+    assert_eq!((status.phase.as_deref(), pod.metadata.generation), (Some("Running"), Some(2)));
+    assert_eq!(status.observed_generation, Some(2));
+}
