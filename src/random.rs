@@ -48,12 +48,21 @@ impl Random {
         let value = self.draw(|rng| (u128::from(rng.next_u64()) << 64) | u128::from(rng.next_u64()));
         let value = (value & !(0xf << 76) & !(0b11 << 62)) | (0x4 << 76) | (0b10 << 62);
         let mut text = String::with_capacity(36);
-        for digit in 0..32_u32 {
-            if matches!(digit, 8 | 12 | 16 | 20) {
+        for (at, byte) in value.to_be_bytes().into_iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
                 text.push('-');
             }
-            text.push(char::from(b"0123456789abcdef"[(value >> (124 - 4 * digit)) as usize & 0xf]));
+            text.extend(hexadecimal(byte));
         }
+        text
+    }
+
+    /// 64 hexadecimal digits, as container runtimes name what they make.
+    pub fn hex_id(&self) -> String {
+        let mut bytes = [0; 32];
+        self.fill(&mut bytes);
+        let mut text = String::with_capacity(64);
+        text.extend(bytes.into_iter().flat_map(hexadecimal));
         text
     }
 
@@ -84,6 +93,10 @@ impl Random {
     }
 }
 
+fn hexadecimal(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 0xf].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +107,14 @@ mod tests {
         assert_eq!(a.uid(), b.uid());
         assert_eq!(a.suffix(5), b.suffix(5));
         assert_ne!(a.fork("x").uid(), a.fork("y").uid());
+    }
+
+    #[test]
+    fn identifiers_are_written_in_hexadecimal() {
+        let random = Random::seeded(1);
+        let (bytes, id) = (&mut [0; 32], random.clone().hex_id());
+        Random::seeded(1).fill(bytes);
+        assert_eq!(id, bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub mod storage;
 #[cfg(test)]
 mod tests;
 
+use foldhash::HashMap;
 use std::any::TypeId;
-use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use super::kind::Kind;

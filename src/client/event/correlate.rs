@@ -2,7 +2,8 @@
 //!
 //! Limits as in `k8s.io/client-go/tools/record/events_cache.go`.
 
-use std::collections::{HashMap, VecDeque};
+use foldhash::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -241,17 +241,21 @@ async fn write(
 struct Names {
     /// The last names' numbers, newest last: few, for only those of the same instant matter.
     recent: VecDeque<(String, i128)>,
+    /// The highest of them.
+    latest: i128,
 }
 
 impl Names {
     fn next(&mut self, event: &Recorded) -> String {
         let object = event.about.name.clone().unwrap_or_default();
         let mut nanos = event.time.as_nanosecond();
-        for (name, taken) in &self.recent {
-            if *taken >= nanos && *name == object {
-                nanos = taken + 1;
+        // Mostly time has passed since any of them.
+        if nanos <= self.latest {
+            for (_, taken) in self.recent.iter().filter(|(name, _)| *name == object) {
+                nanos = nanos.max(taken + 1);
             }
         }
+        self.latest = self.latest.max(nanos);
         let name = format!("{object}.{nanos:x}");
         self.recent.push_back((object, nanos));
         if self.recent.len() > 256 {

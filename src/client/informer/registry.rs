@@ -1,7 +1,8 @@
 //! [`Informers`]: one informer per kind for all who ask.
 
+use foldhash::HashMap;
 use std::any::{Any, TypeId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError};
 

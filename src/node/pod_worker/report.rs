@@ -24,28 +24,25 @@ pub(super) fn status(machine: &Machine, state: &PodState, pod: &Pod) -> PodStatu
     pod_status(state, pod.status.as_ref(), &machine.runtime.info().name, machine.clock().now())
 }
 
-/// Writes the status, over whatever version of the pod there is.
+/// Writes that status of this version of the pod; where there is another version meanwhile, the status that this one
+/// should have.
 pub(super) async fn write(
     machine: Arc<Machine>,
     state: Arc<Mutex<PodState>>,
     mut pod: Arc<Pod>,
+    mut wanted: PodStatus,
 ) -> Result<Reported, ApiError> {
     if static_pod::is_static(&pod) {
         // The API has a mirror of it, which shows what is noted here.
-        let status = status(&machine, &state.lock().unwrap_or_else(PoisonError::into_inner), &pod);
-        let told = Pod { status: Some(status), ..Pod::clone(&pod) };
+        let told = Pod { status: Some(wanted), ..Pod::clone(&pod) };
         return Ok(Reported::Written(Arc::new(told)));
     }
     let uid = pod.metadata.uid.clone();
     let (namespace, name) = (pod.metadata.namespace.clone(), pod.metadata.name.clone());
     let pods = machine.client.api::<Pod>(namespace.as_deref().unwrap_or_default());
-    loop {
-        let status = status(&machine, &state.lock().unwrap_or_else(PoisonError::into_inner), &pod);
-        if pod.status.as_ref() == Some(&status) {
-            return Ok(Reported::Written(pod));
-        }
+    while pod.status.as_ref() != Some(&wanted) {
         // A status is written without the spec, which is not its to change.
-        let changed = Pod { metadata: pod.metadata.clone(), spec: None, status: Some(status) };
+        let changed = Pod { metadata: pod.metadata.clone(), spec: None, status: Some(wanted) };
         match pods.update_status(changed).await {
             Ok(written) => return Ok(Reported::Written(written)),
             Err(error) if error.is_not_found() => return Ok(Reported::Gone),
@@ -55,7 +52,9 @@ pub(super) async fn write(
             },
             Err(error) => return Err(error),
         }
+        wanted = status(&machine, &state.lock().unwrap_or_else(PoisonError::into_inner), &pod);
     }
+    Ok(Reported::Written(pod))
 }
 
 /// Deletes a pod that has ended.

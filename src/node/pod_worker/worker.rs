@@ -176,6 +176,10 @@ impl Worker {
             for due in self.probes.due(now) {
                 self.start_probe(due);
             }
+            // What is done at once is told together with what follows it.
+            if self.introduced && self.at_once() {
+                continue;
+            }
             // What an agent before this one told stays until it is known what runs.
             if !self.gone && self.adopted {
                 self.report();
@@ -438,8 +442,9 @@ impl Worker {
             pod.status.as_ref() != Some(status) && !self.written.as_ref().is_some_and(said)
         };
         if let Some(status) = status.filter(|status| !self.frozen && news(status)) {
-            self.written = Some((status, 0));
-            self.writing = Some(Box::pin(report::write(Arc::clone(&self.machine), Arc::clone(&self.state), pod)));
+            self.written = Some((status.clone(), 0));
+            let (machine, state) = (Arc::clone(&self.machine), Arc::clone(&self.state));
+            self.writing = Some(Box::pin(report::write(machine, state, pod, status)));
         } else if over && pod.metadata.deletion_timestamp.is_some() && !self.deleted {
             self.deleted = true;
             self.writing = Some(Box::pin(report::delete(Arc::clone(&self.machine), pod)));
@@ -448,8 +453,8 @@ impl Worker {
 
     /// Waits until something happens.
     async fn wait(&mut self, until: Option<Timestamp>) {
-        // A report says how the pod is when it is first polled. The first one is made before anything is done for
-        // the pod, so that its containers are seen waiting even where they start at once.
+        // The first report is made before anything is done for the pod, so that its containers are seen waiting even
+        // where they start at once.
         if !self.introduced
             && let Some(writing) = &mut self.writing
         {
@@ -463,17 +468,8 @@ impl Worker {
         let timer: OptionFuture<_> = until.map(|until| clock.sleep_until(until)).into();
         tokio::select! {
             biased;
-            Some(done) = OptionFuture::from(self.operation.as_mut()) => {
-                (self.operation, self.look, self.stale) = (None, true, true);
-                self.finish(done);
-            }
-            Some(()) = OptionFuture::from(self.killing.as_mut().map(|(_, killing)| killing)) => {
-                (self.killing, self.look, self.stale) = (None, true, true);
-                if let Some(ending) = &mut self.state().ending {
-                    ending.done = true;
-                }
-                self.machine.ended.notify_waiters();
-            }
+            Some(done) = OptionFuture::from(self.operation.as_mut()) => self.finished(done),
+            Some(()) = OptionFuture::from(self.killing.as_mut().map(|(_, killing)| killing)) => self.killed(),
             Some(result) = OptionFuture::from(self.writing.as_mut()) => {
                 self.writing = None;
                 self.reported(result);
@@ -487,6 +483,32 @@ impl Worker {
             Ok(()) = self.wanted.changed() => {}
             Some(()) = timer => self.stale = true,
         }
+    }
+
+    /// Takes what has been done without waiting for anything. Whether there was something.
+    fn at_once(&mut self) -> bool {
+        if let Some(done) = self.operation.as_mut().and_then(FutureExt::now_or_never) {
+            self.finished(done);
+            return true;
+        }
+        let killed = self.killing.as_mut().is_some_and(|(_, killing)| killing.now_or_never().is_some());
+        if killed {
+            self.killed();
+        }
+        killed
+    }
+
+    fn finished(&mut self, done: Done) {
+        (self.operation, self.look, self.stale) = (None, true, true);
+        self.finish(done);
+    }
+
+    fn killed(&mut self) {
+        (self.killing, self.look, self.stale) = (None, true, true);
+        if let Some(ending) = &mut self.state().ending {
+            ending.done = true;
+        }
+        self.machine.ended.notify_waiters();
     }
 
     fn reported(&mut self, result: Result<Reported, ApiError>) {

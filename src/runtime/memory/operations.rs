@@ -20,16 +20,9 @@ use crate::runtime::{
     RuntimeInfo, SandboxConfig, SandboxId, SandboxStatus,
 };
 
-/// 64 hexadecimal digits, as runtimes name containers.
-fn hex_id(random: &Random) -> String {
-    let mut bytes = [0; 32];
-    random.fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// A digest that depends on the image's name alone.
 fn digest(name: &str) -> String {
-    format!("sha256:{}", hex_id(&Random::seeded(0).fork(name)))
+    format!("sha256:{}", Random::seeded(0).fork(name).hex_id())
 }
 
 fn not_found(what: &'static str, id: &str) -> RuntimeError {
@@ -98,7 +91,7 @@ impl Runtime for MemoryRuntime {
         };
         let ip = config.host_network.or(address.as_ref().map(|address| address.ip.into()));
         let ip = ip.ok_or_else(|| RuntimeError::Network("the sandbox has no address".to_owned()))?;
-        let id = SandboxId::new(hex_id(&world.random));
+        let id = SandboxId::new(world.random.hex_id());
         let status = SandboxStatus {
             id: id.clone(),
             name: config.name.clone(),
@@ -186,7 +179,7 @@ impl Runtime for MemoryRuntime {
 
     async fn create_container(&self, sandbox: &SandboxId, config: &ContainerConfig) -> Result<ContainerId> {
         let world = &self.0.config;
-        let id = ContainerId::new(hex_id(&world.random));
+        let id = ContainerId::new(world.random.hex_id());
         let mut tables = self.tables();
         let name = qualified(&config.image).ok_or_else(|| RuntimeError::ImageName(config.image.clone()))?;
         let present = tables.images.get(&name).cloned();
@@ -341,9 +334,11 @@ impl Runtime for MemoryRuntime {
         let repository = full.split('@').next().unwrap_or_default();
         let tag = repository.rfind(':').filter(|at| !repository[*at..].contains('/'));
         let repository = tag.map_or(repository, |at| &repository[..at]);
+        let known = self.tables().images.get(&full).map(|image| image.id.clone());
+        let id = known.unwrap_or_else(|| digest(&full));
         let image = Image {
-            id: digest(&full),
-            names: vec![full.clone(), format!("{repository}@{}", digest(&full))],
+            names: vec![full.clone(), format!("{repository}@{id}")],
+            id,
             size: found.size,
             user: found.user,
             pinned: false,

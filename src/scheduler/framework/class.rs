@@ -4,7 +4,8 @@
 //! compares the groups, of which there are few, and takes one of the best nodes of the best group. When a node
 //! changes, it moves to another group or to another score within its own.
 
-use std::collections::{BTreeMap, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeMap;
 
 use super::points::{MAX_SCORE, Mark, NodeScore, Tally};
 use super::verdict::{Diagnosis, Refusal};

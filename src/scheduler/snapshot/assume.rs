@@ -1,7 +1,8 @@
 //! The cluster as it will be: what the API server says, and what the scheduler has decided but not yet been
 //! told of.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;

@@ -6,7 +6,8 @@ mod node_info;
 mod pod_info;
 mod resources;
 
-use std::collections::{BTreeMap, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;

@@ -4,7 +4,8 @@
 //! A [`Watcher`] keeps its position and pulls: from its channel, or, where it has fallen behind what the
 //! channel keeps, from the history. So a slow watcher costs no memory and slows nobody.
 
-use std::collections::{HashMap, VecDeque};
+use foldhash::HashMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::snapshot::{Moved, Values};
-use super::{Index, Inner};
+use super::{Index, Inner, lock};
 use crate::api::{GroupResource, Key, Object, Revision};
 use crate::store::{Change, Scope, StoreError, StoreEvent};
 
@@ -81,7 +82,7 @@ pub(super) struct Watcher {
 
 impl Channels {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { by_resource: HashMap::new(), capacity }
+        Self { by_resource: HashMap::default(), capacity }
     }
 
     /// Appends `change` to the channels whose scope it is in; returns these.
@@ -119,12 +120,12 @@ impl Channels {
             None => places.everywhere.get_or_insert_with(new),
             Some(namespace) => places.by_namespace.entry(Arc::clone(namespace)).or_insert_with(new),
         };
-        channel.ring.lock().watchers += 1;
+        lock::lock(&channel.ring).watchers += 1;
         Arc::clone(channel)
     }
 
     fn leave(&mut self, scope: &Scope, channel: &Channel) {
-        let mut ring = channel.ring.lock();
+        let mut ring = lock::lock(&channel.ring);
         ring.watchers -= 1;
         if ring.watchers > 0 {
             return;
@@ -154,7 +155,7 @@ impl Channels {
         let watched = self.by_resource.entry(scope.resource.clone()).or_default();
         let Some((field, value)) = &scope.index else { return &mut watched.whole };
         let at = watched.by_value.iter().position(|(other, _)| other == field).unwrap_or_else(|| {
-            watched.by_value.push((field, HashMap::new()));
+            watched.by_value.push((field, HashMap::default()));
             watched.by_value.len() - 1
         });
         watched.by_value[at].1.entry(Arc::clone(value)).or_default()
@@ -189,7 +190,7 @@ impl Places {
 
 impl Channel {
     fn push(&self, change: &Arc<Change>, capacity: usize) {
-        let mut ring = self.ring.lock();
+        let mut ring = lock::lock(&self.ring);
         if ring.changes.len() == capacity
             && let Some((oldest, _)) = ring.changes.pop_front()
         {
@@ -211,8 +212,8 @@ impl Watcher {
     pub(super) fn new(store: Arc<Inner>, scope: Scope, after: Revision) -> Result<Self, StoreError> {
         // Under the writer's lock: the channel misses nothing that is written from here on, and the history
         // has everything before.
-        let mut channels = store.writer.lock();
-        store.history.read().scan(after, 0, |_| false)?;
+        let mut channels = lock::lock(&store.writer);
+        lock::read(&store.history).scan(after, 0, |_| false)?;
         let channel = channels.join(&scope, store.snapshot().revision());
         drop(channels);
         Ok(Self {
@@ -286,7 +287,7 @@ impl Watcher {
             if let Some(change) = self.backlog.pop_front() {
                 return Ok(Some(change));
             }
-            let ring = self.channel.ring.lock();
+            let ring = lock::lock(&self.channel.ring);
             if self.position >= ring.since {
                 let known = self.next.and_then(|next| usize::try_from(next.checked_sub(ring.dropped)?).ok());
                 let next =
@@ -303,14 +304,14 @@ impl Watcher {
             drop(ring);
             self.next = None;
             let within = |change: &Change| contains(&self.scope, change, &self.store.indexes);
-            (self.backlog, self.position) = self.store.history.read().scan(self.position, STEP, within)?;
+            (self.backlog, self.position) = lock::read(&self.store.history).scan(self.position, STEP, within)?;
         }
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.store.writer.lock().leave(&self.scope, &self.channel);
+        lock::lock(&self.store.writer).leave(&self.scope, &self.channel);
     }
 }
 

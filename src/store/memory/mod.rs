@@ -7,6 +7,7 @@
 
 mod dispatch;
 mod history;
+mod lock;
 mod snapshot;
 mod tree;
 
@@ -192,7 +193,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn get(&self, key: &Key) -> Result<Option<Object>, StoreError> {
         // Under the lock, as it takes no longer than to take the snapshot: one that is held costs a writer copies.
-        Ok(self.0.current.read().get(key).cloned())
+        Ok(lock::read(&self.0.current).get(key).cloned())
     }
 
     async fn list(&self, scope: &Scope, range: &Range) -> Result<Page, StoreError> {
@@ -219,7 +220,7 @@ impl Store for MemoryStore {
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {
-        Ok(self.0.current.read().revision())
+        Ok(lock::read(&self.0.current).revision())
     }
 
     async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
@@ -227,7 +228,7 @@ impl Store for MemoryStore {
         if revision > current {
             return Err(StoreError::Future { asked: revision, current });
         }
-        self.0.history.write().forget(revision);
+        lock::write(&self.0.history).forget(revision);
         self.0.views.lock().forget(revision);
         Ok(())
     }
@@ -241,7 +242,7 @@ impl Store for MemoryStore {
 
 impl Inner {
     fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current.read())
+        Arc::clone(&lock::read(&self.current))
     }
 
     fn check_index(&self, scope: &Scope) -> Result<(), StoreError> {
@@ -262,7 +263,7 @@ impl Inner {
         if revision == current.revision() {
             return Ok(current);
         }
-        let changes = self.history.read().after(revision)?;
+        let changes = lock::read(&self.history).after(revision)?;
         if let Some(kept) = self.views.lock().get(revision) {
             return Ok(kept);
         }
@@ -277,9 +278,9 @@ impl Inner {
     }
 
     fn commit(&self, action: Write) -> Result<Object, StoreError> {
-        let channels = self.writer.lock();
+        let channels = lock::lock(&self.writer);
         let (key, change, count) = {
-            let now = self.current.read();
+            let now = lock::read(&self.current);
             let (key, change) = change(&now, action, now.revision().next())?;
             let count = now.len(&key.resource);
             (key, Arc::new(change), count)
@@ -287,13 +288,13 @@ impl Inner {
         let (object, revision) = (change.object.clone(), change.revision);
         // The history's lock is held until the snapshot is there: who learns of a change can read it, and who has the
         // snapshot finds its change.
-        let mut history = self.history.write();
+        let mut history = lock::write(&self.history);
         let forgotten = history.push(Arc::clone(&change));
         let cool = |object: &Object| (count > self.hot).then(|| object.cooled(count > PRINTED * self.hot)).flatten();
         let cooled = history.cool(RECENT, cool);
         let moved = {
             // A snapshot that somebody reads stays as it is: what changes is copied.
-            let mut current = self.current.write();
+            let mut current = lock::write(&self.current);
             let after = Arc::make_mut(&mut current);
             let moved = after.put(&key, (!change.deleted).then(|| object.clone()));
             if let Some((object, cold)) = cooled.as_ref().and_then(|cooled| cooled.current.as_ref()) {

@@ -1,6 +1,6 @@
 //! One state of everything: a persistent map per resource and one per index.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 
 use super::Index;
@@ -51,7 +51,7 @@ struct Entries {
 
 impl Snapshot {
     pub(super) fn empty(revision: Revision, indexes: Vec<Index>) -> Self {
-        Self { revision, tables: HashMap::new(), indexes: indexes.into() }
+        Self { revision, tables: HashMap::default(), indexes: indexes.into() }
     }
 
     pub(super) fn revision(&self) -> Revision {

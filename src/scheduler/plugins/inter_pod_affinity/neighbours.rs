@@ -1,6 +1,7 @@
 //! [`Neighbours`]: what the pods that are there mean for a class of pods, counted by topology domain.
 
-use std::collections::{BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{NOT_AWAY, NOT_NEAR, UNWELCOME, between_lowest_and_highest};
@@ -83,7 +84,7 @@ impl Neighbours {
             on_node: cluster.is_node_key(label),
             affinity: pod.affinity.iter().any(|term| term.topology_key == label),
             anti_affinity: pod.anti_affinity.iter().any(|term| term.topology_key == label),
-            values: HashMap::new(),
+            values: HashMap::default(),
             domains: Vec::new(),
         });
         Self {

@@ -1,6 +1,7 @@
 //! [`Census`]: how many pods of a kind are in each domain, for a class of pods.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{BROKEN, Constraint, HOSTNAME, NO_LABEL, PodTopologySpread, constraints, evened, weighted};
@@ -32,7 +33,7 @@ struct Count {
 impl Count {
     fn new(constraint: Constraint, pod: &PodInfo, on_node: bool) -> Self {
         let itself = constraint.selects(pod);
-        Self { constraint, on_node, itself, values: HashMap::new(), domains: Vec::new(), levels: BTreeMap::new() }
+        Self { constraint, on_node, itself, values: HashMap::default(), domains: Vec::new(), levels: BTreeMap::new() }
     }
 
     fn number(&mut self, value: &str) -> usize {
