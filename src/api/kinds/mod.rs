@@ -27,9 +27,10 @@ pub mod storage;
 #[cfg(test)]
 mod tests;
 
-use foldhash::HashMap;
 use std::any::TypeId;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use foldhash::HashMap;
 
 use super::kind::Kind;
 use super::object::ApiType;

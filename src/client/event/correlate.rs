@@ -2,11 +2,11 @@
 //!
 //! Limits as in `k8s.io/client-go/tools/record/events_cache.go`.
 
-use foldhash::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{EventType, Recorded};

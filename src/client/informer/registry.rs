@@ -1,11 +1,11 @@
 //! [`Informers`]: one informer per kind for all who ask.
 
-use foldhash::HashMap;
 use std::any::{Any, TypeId};
-use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use futures::future::BoxFuture;
 
 use super::Informer;
@@ -14,11 +14,11 @@ use crate::client::Client;
 
 type CaughtUp = Arc<dyn Fn(Revision) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// What has been started. Never iterated.
 #[derive(Default)]
 struct Started {
-    /// Never iterated.
-    by_type: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
-    by_resource: BTreeMap<GroupResource, CaughtUp>,
+    by_type: DashMap<TypeId, Box<dyn Any + Send + Sync>, RandomState>,
+    by_resource: DashMap<GroupResource, CaughtUp, RandomState>,
 }
 
 /// The informers of a process part: at most one per kind, over all namespaces, started when first asked for.
@@ -26,7 +26,7 @@ struct Started {
 #[derive(Clone)]
 pub struct Informers {
     client: Client,
-    started: Arc<Mutex<Started>>,
+    started: Arc<Started>,
 }
 
 impl Debug for Informers {
@@ -48,14 +48,14 @@ impl Informers {
 
     /// The informer of all objects of type `K`.
     pub fn of<K: ApiType>(&self) -> Informer<K> {
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(informer) = started.by_type.get(&TypeId::of::<K>()) {
-            return informer.downcast_ref::<Informer<K>>().expect("informers are kept under their type").clone();
-        }
+        let informer = self.started.by_type.entry(TypeId::of::<K>()).or_insert_with(|| Box::new(self.start::<K>()));
+        informer.downcast_ref::<Informer<K>>().expect("informers are kept under their type").clone()
+    }
+
+    fn start<K: ApiType>(&self) -> Informer<K> {
         let informer = Informer::<K>::start(self.client.all::<K>());
-        started.by_type.insert(TypeId::of::<K>(), Box::new(informer.clone()));
         let waited = informer.clone();
-        started.by_resource.insert(
+        self.started.by_resource.insert(
             Kind::of::<K>().stored().clone(),
             Arc::new(move |revision| {
                 let informer = waited.clone();
@@ -71,8 +71,7 @@ impl Informers {
     /// # Cancel safety
     /// Dropping the future ends the wait and nothing else.
     pub async fn caught_up(&self, resource: &GroupResource, revision: Revision) {
-        let informer =
-            self.started.lock().unwrap_or_else(PoisonError::into_inner).by_resource.get(resource).map(Arc::clone);
+        let informer = self.started.by_resource.get(resource).map(|caught_up| Arc::clone(&caught_up));
         if let Some(caught_up) = informer {
             caught_up(revision).await;
         }

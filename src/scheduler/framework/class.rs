@@ -4,8 +4,9 @@
 //! compares the groups, of which there are few, and takes one of the best nodes of the best group. When a node
 //! changes, it moves to another group or to another score within its own.
 
-use foldhash::HashMap;
 use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 use super::points::{MAX_SCORE, Mark, NodeScore, Tally};
 use super::verdict::{Diagnosis, Refusal};

@@ -10,11 +10,12 @@
 #[cfg(test)]
 mod tests;
 
-use foldhash::HashMap;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use super::framework::ClusterEvent;
 use super::snapshot::PodInfo;

@@ -1,10 +1,10 @@
 //! The cluster as it will be: what the API server says, and what the scheduler has decided but not yet been
 //! told of.
 
-use foldhash::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use k8s_openapi::api::core::v1::Node;
 
 use super::{NodeInfo, PodInfo, Snapshot};

@@ -6,10 +6,10 @@ mod node_info;
 mod pod_info;
 mod resources;
 
-use foldhash::HashMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use foldhash::HashMap;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 

@@ -4,13 +4,13 @@
 //! A [`Watcher`] keeps its position and pulls: from its channel, or, where it has fallen behind what the
 //! channel keeps, from the history. So a slow watcher costs no memory and slows nobody.
 
-use foldhash::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
+use foldhash::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};

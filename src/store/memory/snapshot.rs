@@ -1,7 +1,8 @@
 //! One state of everything: a persistent map per resource and one per index.
 
-use foldhash::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::Index;
 use super::tree::Tree;

@@ -1,8 +1,9 @@
 //! [`Neighbours`]: what the pods that are there mean for a class of pods, counted by topology domain.
 
-use foldhash::HashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::{NOT_AWAY, NOT_NEAR, UNWELCOME, between_lowest_and_highest};
 use crate::scheduler::framework::{Mark, Refusal, Tally};

@@ -1,8 +1,9 @@
 //! [`Census`]: how many pods of a kind are in each domain, for a class of pods.
 
-use foldhash::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::{BROKEN, Constraint, HOSTNAME, NO_LABEL, PodTopologySpread, constraints, evened, weighted};
 use crate::scheduler::framework::{Mark, Refusal, Tally};

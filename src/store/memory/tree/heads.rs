@@ -31,6 +31,13 @@ impl Heads {
 
     /// Where a key is among the items, or would be.
     pub(super) fn find<T: Keyed>(&self, items: &[T], key: &str) -> Result<usize, usize> {
+        let head = number(key.as_bytes(), self.shared);
+        let heads = &self.of[..self.count];
+        let mut at = heads.iter().filter(|other| **other < head).count();
+        // Mostly it is there, and its own key is all that need be looked at.
+        if heads.get(at) == Some(&head) && **items[at].key() == *key {
+            return Ok(at);
+        }
         let Some(first) = items.first() else { return Err(0) };
         let beginning = &key.as_bytes()[..self.shared.min(key.len())];
         match beginning.cmp(&first.key().as_bytes()[..self.shared]) {
@@ -38,9 +45,6 @@ impl Heads {
             Ordering::Greater => return Err(items.len()),
             Ordering::Equal => {}
         }
-        let head = number(key.as_bytes(), self.shared);
-        let heads = &self.of[..self.count];
-        let mut at = heads.iter().filter(|other| **other < head).count();
         while heads.get(at) == Some(&head) {
             match (**items[at].key()).cmp(key) {
                 Ordering::Less => at += 1,
