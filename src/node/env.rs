@@ -254,8 +254,8 @@ pub(super) fn service_variables(pod: &Pod, services: &[std::sync::Arc<Service>])
     };
     // A namespace's own service `kubernetes` goes before the default one, so that comes first.
     let masters = services.iter().filter(|service| is_master(service));
-    let linked = services.iter().filter(|service| links && service.metadata.namespace == pod.metadata.namespace);
-    let linked = linked.filter(|service| !is_master(service));
+    let is_near = |service: &Service| service.metadata.namespace == pod.metadata.namespace && !is_master(service);
+    let linked = services.iter().filter(|service| links && is_near(service));
     for service in masters.chain(linked) {
         service_variables_of(service, &mut variables);
     }

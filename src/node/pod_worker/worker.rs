@@ -485,7 +485,8 @@ impl Worker {
         }
     }
 
-    /// Takes what has been done without waiting for anything. Whether there was something.
+    /// Takes what is done without waiting for anything; what does wait is asked again by [`Self::wait`], which then wakes.
+    /// Whether there was something.
     fn at_once(&mut self) -> bool {
         if let Some(done) = self.operation.as_mut().and_then(FutureExt::now_or_never) {
             self.finished(done);

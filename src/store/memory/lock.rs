@@ -26,8 +26,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     soon(|| mutex.is_locked(), || mutex.try_lock()).unwrap_or_else(|| mutex.lock())
 }
 
-pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    soon(|| lock.is_locked_exclusive(), || lock.try_read()).unwrap_or_else(|| lock.read())
+pub(super) fn read<T>(rwlock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    soon(|| rwlock.is_locked_exclusive(), || rwlock.try_read()).unwrap_or_else(|| rwlock.read())
 }
 
 pub(super) fn write<T>(rwlock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
