@@ -49,11 +49,11 @@ impl Plugin for DefaultPreemption {
 }
 
 /// A node that would do, and what it would cost.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Candidate {
     position: usize,
     /// The most important first.
-    victims: Vec<Arc<PodInfo>>,
+    victims: Arc<[Arc<PodInfo>]>,
     cost: Cost,
 }
 
@@ -76,7 +76,7 @@ struct Known {
     moment: Moment,
     budgets: Arc<Vec<Arc<PodDisruptionBudget>>>,
     /// By the node's position.
-    candidates: Vec<Option<Result<Arc<Candidate>, Refusal>>>,
+    candidates: Vec<Option<Result<Candidate, Refusal>>>,
 }
 
 impl Memory {
@@ -156,35 +156,37 @@ impl PostFilter for DefaultPreemption {
         let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = filters.are_local().then(|| memory().take(pod, cluster));
         let own = pod.nominated_node().and_then(|name| cluster.position(name));
-        let mut candidates: Vec<Arc<Candidate>> = Vec::new();
+        let (mut found, mut is_free, mut best) = (0, false, None::<Candidate>);
         for index in 0..nodes.len() {
             let position = nodes[(offset + index) % nodes.len()];
             // On the node that is being cleared for it already, it does not stand in its own way: one of its class does.
-            let mut place =
-                known.as_mut().filter(|_| own != Some(position)).map(|known| &mut known.candidates[position]);
-            let candidate = match place.as_mut().and_then(|place| place.clone()) {
-                Some(candidate) => candidate,
-                None => victims(pod, position, cluster, filters).map(Arc::new),
-            };
-            if let Some(place) = place {
-                place.get_or_insert_with(|| candidate.clone());
+            let place = known.as_mut().filter(|_| own != Some(position)).map(|known| &mut known.candidates[position]);
+            let work_out = || victims(pod, position, cluster, filters);
+            let mut unknown = None;
+            match place.unwrap_or(&mut unknown).get_or_insert_with(work_out) {
+                Ok(candidate) => {
+                    found += 1;
+                    is_free |= candidate.cost.0 == 0;
+                    if best.as_ref().is_none_or(|best| candidate.cost < best.cost) {
+                        best = Some(candidate.clone());
+                    }
+                }
+                // Why others do not serve is of interest only where none does.
+                Err(refusal) if best.is_none() => account.refuse(self.name(), refusal.clone(), 1),
+                Err(_) => {}
             }
-            match candidate {
-                Ok(candidate) => candidates.push(candidate),
-                Err(refusal) => account.refuse(self.name(), refusal, 1),
-            }
-            if candidates.len() >= enough && candidates.iter().any(|candidate| candidate.cost.0 == 0) {
+            if found >= enough && is_free {
                 break;
             }
         }
         if let Some(known) = known {
             memory().keep(known);
         }
-        match candidates.into_iter().min_by_key(|candidate| candidate.cost) {
+        match best {
             None => Remedy { message: format!("preemption: {account}"), nomination: Nomination::Clear },
             Some(candidate) => {
                 let name = cluster.nodes()[candidate.position].name().to_owned();
-                let victims = candidate.victims.clone();
+                let victims = candidate.victims.to_vec();
                 Remedy { message: String::new(), nomination: Nomination::Node { name, victims } }
             }
         }
@@ -231,7 +233,7 @@ fn victims(pod: &PodInfo, position: usize, cluster: &Snapshot, filters: &Filters
         }
     }
     victims.sort_by_key(|other| importance(other));
-    Ok(Candidate { position, cost: cost(&victims, violations), victims })
+    Ok(Candidate { position, cost: cost(&victims, violations), victims: victims.into() })
 }
 
 /// Splits `pods` into those whose removal, after that of those before them, would break a disruption budget, and the

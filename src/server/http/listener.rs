@@ -164,7 +164,7 @@ impl Shell {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if let Err(error) = self.answer(stream, &socket, user).await {
+        if let Err(error) = socket.in_turns(self.answer(stream, &socket, user)).await {
             tracing::debug!(%error, "connection ended early");
             socket.linger().await;
         }

@@ -21,9 +21,12 @@ pub(crate) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// How many events are written together at most.
 const TOGETHER: usize = 64;
 
-/// A watcher is written to once in so long, with all that has come meanwhile; what comes after a pause is written at once.
-/// Writing costs many times what an event costs, so a watcher of much traffic is served several events for the price of
-/// one.
+/// An event that comes so long after the last one was written is written at once.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Any other waits for so long, and is written with those that come meanwhile. Writing costs many times what an event
+/// costs, so a watcher of much traffic is served several events for the price of one; and who causes the traffic is
+/// answered first, which makes for more of them.
 const BEAT: Duration = Duration::from_millis(1);
 
 /// The answer that a watch is. An error after the beginning is an `ERROR` event, and ends it.
@@ -73,20 +76,19 @@ fn batches<E: Send + 'static>(
     events: BoxStream<'static, E>,
     clock: Clock,
 ) -> impl Stream<Item = Vec<E>> + Send + 'static {
-    stream::unfold((events.fuse(), Duration::ZERO), move |(mut events, next_beat)| async move {
+    stream::unfold((events.fuse(), None::<Duration>), move |(mut events, written)| async move {
         let mut batch = vec![events.next().await?];
-        let early = next_beat.saturating_sub(clock.elapsed());
-        if !early.is_zero() {
-            clock.sleep(early).await;
+        if written.is_some_and(|written| clock.elapsed().saturating_sub(written) < PAUSE) {
+            clock.sleep(BEAT).await;
         }
         while batch.len() < TOGETHER
             && let Some(Some(event)) = events.next().now_or_never()
         {
             batch.push(event);
         }
-        // Where more is waiting, the next batch does not wait for a beat.
-        let beat = if batch.len() < TOGETHER { clock.elapsed() + BEAT } else { Duration::ZERO };
-        Some((batch, (events, beat)))
+        // Where more is waiting already, it need not wait for a beat.
+        let written = (batch.len() < TOGETHER).then(|| clock.elapsed());
+        Some((batch, (events, written)))
     })
 }
 
@@ -131,4 +133,34 @@ fn put_line(lines: &mut BytesMut, event_type: &str, object: &Printed) {
     lines.put_slice(br#"","object":"#);
     object.put(lines);
     lines.put_slice(b"}\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::channel::mpsc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn events_are_written_at_once_after_a_pause_and_together_in_traffic() {
+        let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
+        let (sender, events) = mpsc::unbounded();
+        let mut batches = Box::pin(batches(events.boxed(), clock));
+        let send = |numbers: std::ops::Range<usize>| numbers.for_each(|n| sender.unbounded_send(n).unwrap());
+        send(0..2);
+        assert_eq!(batches.next().now_or_never().flatten(), Some(vec![0, 1]), "the first at once");
+        send(2..3);
+        assert_eq!(batches.next().now_or_never(), None, "what follows waits");
+        send(3..5);
+        let before = clock.elapsed();
+        assert_eq!(batches.next().await, Some(vec![2, 3, 4]), "for what comes meanwhile");
+        assert_eq!(clock.elapsed() - before, BEAT);
+        clock.sleep(PAUSE).await;
+        send(5..TOGETHER + 6);
+        let full: Vec<usize> = (5..TOGETHER + 5).collect();
+        assert_eq!(batches.next().now_or_never().flatten(), Some(full), "so many at most");
+        assert_eq!(batches.next().now_or_never().flatten(), Some(vec![TOGETHER + 5]), "the rest does not wait");
+        drop(sender);
+        assert_eq!(batches.next().await, None);
+    }
 }
