@@ -327,14 +327,24 @@ impl Object {
     /// memory. `None` where that would save none: others hold the typed form, or there is none. Without `print`, also
     /// where the JSON has not been made yet.
     pub fn cooled(&self, print: bool) -> Option<Self> {
-        let body = self.0.body.get().filter(|body| Arc::strong_count(body) == 1)?;
-        if matches!(self.0.origin, Origin::Version(_)) || !(print || self.0.json.get().is_some()) {
-            return None;
-        }
+        let body = self.warm_body().filter(|_| print || self.0.json.get().is_some())?;
         let json = self.printed().clone();
         let names = Names::find(json.head(), body.meta())?;
         let (kind, revision, json) = (Arc::clone(self.kind()), self.0.revision, json.into());
         Some(Self(Arc::new(Inner { kind, revision, body: OnceLock::new(), json, origin: Origin::Json(names) })))
+    }
+
+    /// Prints it, where [`Object::cooled`] would.
+    pub(crate) fn print_to_be_cooled(&self) {
+        if self.warm_body().is_some() {
+            self.printed();
+        }
+    }
+
+    /// The typed form, where letting go of it would save memory.
+    fn warm_body(&self) -> Option<&Arc<dyn Body>> {
+        let body = self.0.body.get().filter(|body| Arc::strong_count(body) == 1)?;
+        (!matches!(self.0.origin, Origin::Version(_))).then_some(body)
     }
 
     /// Its kind.

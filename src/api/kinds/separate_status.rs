@@ -9,10 +9,10 @@ macro_rules! separate_status {
             self.default(object);
         }
         fn prepare_update(&self, new: &mut Self::Object, old: &Self::Object, _: &$crate::api::Surroundings) {
-            new.status.clone_from(&old.status);
+            $crate::api::kinds::separate_status::restore(&mut new.status, &old.status);
         }
         fn prepare_status(&self, new: &mut Self::Object, old: &Self::Object, _: &$crate::api::Surroundings) {
-            new.spec.clone_from(&old.spec);
+            $crate::api::kinds::separate_status::restore(&mut new.spec, &old.spec);
         }
     };
 }
@@ -24,6 +24,13 @@ macro_rules! spec_generation {
             Some(!std::ptr::eq(new, old) && new.spec != old.spec)
         }
     };
+}
+
+/// Makes `new` what `old` is, which it mostly is already: to compare costs less than to copy.
+pub(crate) fn restore<T: Clone + PartialEq>(new: &mut T, old: &T) {
+    if new != old {
+        new.clone_from(old);
+    }
 }
 
 pub(crate) use {separate_status, spec_generation};

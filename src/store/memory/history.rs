@@ -65,6 +65,11 @@ impl History {
         Some(Cooled { current, _before: std::mem::replace(change, cold) })
     }
 
+    /// The change that comes so many-th from the end.
+    pub(super) fn newest(&self, nth: usize) -> Option<&Arc<Change>> {
+        self.changes.len().checked_sub(nth).and_then(|at| self.changes.get(at))
+    }
+
     /// All changes after this are here.
     pub(super) fn floor(&self) -> Revision {
         self.floor

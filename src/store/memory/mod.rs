@@ -277,7 +277,18 @@ impl Inner {
         Ok(snapshot)
     }
 
+    /// Prints what the next change will cool: that is nothing to do under the writer's lock.
+    fn print_ahead(&self) {
+        let next = lock::read(&self.history).newest(RECENT).map(|change| change.object.clone());
+        if let Some(object) = next
+            && lock::read(&self.current).len(object.kind().stored()) > PRINTED * self.hot
+        {
+            object.print_to_be_cooled();
+        }
+    }
+
     fn commit(&self, action: Write) -> Result<Object, StoreError> {
+        self.print_ahead();
         let channels = lock::lock(&self.writer);
         let (key, change, count) = {
             let now = lock::read(&self.current);

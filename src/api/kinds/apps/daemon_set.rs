@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::api::field::{FieldErrors, Path};
 use crate::api::kinds::core::pod::text;
 use crate::api::kinds::core::pod_template::{self, container_cells, container_columns, default_template};
-use crate::api::kinds::separate_status::spec_generation;
+use crate::api::kinds::separate_status::{restore, spec_generation};
 use crate::api::rules::{given, immutable, json, label, not_negative, share};
 use crate::api::{Cell, Column, Kind, Strategy, Subresource, Surroundings};
 
@@ -41,7 +41,7 @@ impl Strategy for DaemonSetStrategy {
     }
 
     fn prepare_update(&self, new: &mut DaemonSet, old: &DaemonSet, _: &Surroundings) {
-        new.status.clone_from(&old.status);
+        restore(&mut new.status, &old.status);
         let template = |object: &DaemonSet| object.spec.as_ref().map(|spec| spec.template.clone());
         let generation = template_generation(old);
         set_template_generation(new, if template(new) == template(old) { generation } else { generation + 1 });
@@ -52,7 +52,7 @@ impl Strategy for DaemonSetStrategy {
     }
 
     fn prepare_status(&self, new: &mut DaemonSet, old: &DaemonSet, _: &Surroundings) {
-        new.spec.clone_from(&old.spec);
+        restore(&mut new.spec, &old.spec);
     }
 
     spec_generation!();

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::api::field::{FieldErrors, Path};
 use crate::api::kinds::core::pod::text;
 use crate::api::kinds::core::pod_template::{self, container_cells, container_columns, default_template};
+use crate::api::kinds::separate_status::restore;
 use crate::api::rules::{given, immutable, json, label, not_negative, share};
 use crate::api::{Cell, Column, Kind, ScaleView, Strategy, Subresource, Surroundings};
 
@@ -43,11 +44,11 @@ impl Strategy for DeploymentStrategy {
     }
 
     fn prepare_update(&self, new: &mut Deployment, old: &Deployment, _: &Surroundings) {
-        new.status.clone_from(&old.status);
+        restore(&mut new.status, &old.status);
     }
 
     fn prepare_status(&self, new: &mut Deployment, old: &Deployment, _: &Surroundings) {
-        new.spec.clone_from(&old.spec);
+        restore(&mut new.spec, &old.spec);
         new.metadata.labels.clone_from(&old.metadata.labels);
     }
 

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Affinity, PodTemplateSpec};
 use crate::api::field::{FieldErrors, Path};
 use crate::api::kinds::core::pod::text;
 use crate::api::kinds::core::pod_template::{self, container_cells, container_columns, default_template};
-use crate::api::kinds::separate_status::spec_generation;
+use crate::api::kinds::separate_status::{restore, spec_generation};
 use crate::api::rules::{given, immutable, json, label, name, not_negative, present, same};
 use crate::api::{Cell, Column, Kind, Propagation, Strategy, Subresource, Surroundings, human_duration};
 
@@ -56,7 +56,7 @@ impl Strategy for JobStrategy {
     }
 
     fn prepare_update(&self, new: &mut Job, old: &Job, _: &Surroundings) {
-        new.status.clone_from(&old.status);
+        restore(&mut new.status, &old.status);
     }
 
     fn status_carries_metadata(&self) -> bool {
@@ -64,7 +64,7 @@ impl Strategy for JobStrategy {
     }
 
     fn prepare_status(&self, new: &mut Job, old: &Job, _: &Surroundings) {
-        new.spec.clone_from(&old.spec);
+        restore(&mut new.spec, &old.spec);
     }
 
     spec_generation!();

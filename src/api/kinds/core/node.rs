@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Node, NodeStatus, NodeSystemInfo, Taint};
 use serde_json::json;
 
 use crate::api::field::{FieldError, Mistake, Path};
+use crate::api::kinds::separate_status::restore;
 use crate::api::rules::{self, ip, label, resources};
 use crate::api::{Cell, Column, FieldErrors, Kind, Quantity, Strategy, Subresource, Surroundings};
 
@@ -36,7 +37,7 @@ impl Strategy for NodeStrategy {
     }
 
     fn prepare_update(&self, new: &mut Node, old: &Node, _: &Surroundings) {
-        new.status.clone_from(&old.status);
+        restore(&mut new.status, &old.status);
     }
 
     fn status_carries_metadata(&self) -> bool {
@@ -44,7 +45,7 @@ impl Strategy for NodeStrategy {
     }
 
     fn prepare_status(&self, new: &mut Node, old: &Node, _: &Surroundings) {
-        new.spec.clone_from(&old.spec);
+        restore(&mut new.spec, &old.spec);
     }
 
     fn validate(&self, node: &Node, _: &Surroundings, errors: &mut FieldErrors) {

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodStatus};
 
 use crate::api::field::{FieldErrors, Path};
-use crate::api::kinds::separate_status::spec_generation;
+use crate::api::kinds::separate_status::{restore, spec_generation};
 use crate::api::{Cell, Column, Kind, Strategy, Subresource, Surroundings};
 
 pub(crate) use self::defaults::{default_pod_spec, text};
@@ -53,7 +53,7 @@ impl Strategy for PodStrategy {
     }
 
     fn prepare_update(&self, new: &mut Pod, old: &Pod, _: &Surroundings) {
-        new.status.clone_from(&old.status);
+        restore(&mut new.status, &old.status);
     }
 
     fn status_carries_metadata(&self) -> bool {
@@ -61,7 +61,7 @@ impl Strategy for PodStrategy {
     }
 
     fn prepare_status(&self, new: &mut Pod, old: &Pod, _: &Surroundings) {
-        new.spec.clone_from(&old.spec);
+        restore(&mut new.spec, &old.spec);
         new.metadata.owner_references.clone_from(&old.metadata.owner_references);
         let status = new.status.get_or_insert_default();
         let Some(kept) = &old.status else { return };
