@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::api::{GroupResource, Kind, Object};
@@ -53,7 +54,8 @@ impl Fate {
 
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    nodes: BTreeMap<Uid, Node>,
+    /// Looked up for every change of any object, and never walked through.
+    nodes: HashMap<Uid, Node>,
     /// Who names an object as owner, whether that exists or not.
     dependents: BTreeMap<Uid, BTreeSet<Uid>>,
     by_resource: BTreeMap<GroupResource, BTreeSet<Uid>>,
