@@ -213,7 +213,7 @@ impl<K: ApiType> Shared<K> {
                 Followed::All(objects, _) => view.replace(objects.iter().filter_map(typed).collect()),
                 Followed::Set(object) => typed(&object).map(|object| view.set(object)).unwrap_or_default(),
                 // By its names: the last version of what is no more need not be made.
-                Followed::Gone(object) => view.remove(object.namespace(), object.name()),
+                Followed::Gone(object) => view.remove(&ObjectRef::new(object.namespace(), object.name())),
                 Followed::Progress(_) => Vec::new(),
             }
         };

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use foldhash::HashMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::ApiType;
@@ -60,88 +59,100 @@ impl<K> Change<K> {
     }
 }
 
-/// A namespace's or an object's name; the maps of a view share it.
-type Name = Arc<str>;
-
-/// The number of an object's place.
-type Place = usize;
-
 struct Index<K> {
     values: Box<dyn Fn(&K) -> Vec<String> + Send + Sync>,
-    entries: BTreeMap<String, BTreeMap<(Name, Name), Place>>,
+    entries: BTreeMap<String, BTreeMap<ObjectRef, Arc<K>>>,
 }
 
 impl<K> Index<K> {
-    fn insert(&mut self, key: &(Name, Name), object: &K, place: Place) {
+    fn insert(&mut self, key: &ObjectRef, object: &Arc<K>) {
         for value in (self.values)(object) {
-            self.entries.entry(value).or_default().insert(key.clone(), place);
+            self.entries.entry(value).or_default().insert(key.clone(), Arc::clone(object));
         }
     }
 
-    fn remove(&mut self, key: &(Name, Name), object: &K) {
+    fn remove(&mut self, key: &ObjectRef, object: &K) {
         for value in (self.values)(object) {
-            if let Some(places) = self.entries.get_mut(&value) {
-                places.remove(key);
-                if places.is_empty() {
+            if let Some(objects) = self.entries.get_mut(&value) {
+                objects.remove(key);
+                if objects.is_empty() {
                     self.entries.remove(&value);
                 }
             }
         }
     }
-}
 
-/// Where the objects of one namespace are.
-#[derive(Default)]
-struct Within {
-    /// Most that is asked for is one object, and most that happens is that one changes: that is found at once.
-    by_name: HashMap<Name, Place>,
-    ordered: BTreeMap<Name, Place>,
+    /// Puts `new` in the place of `old`, mostly under the same values.
+    fn replace(&mut self, key: &ObjectRef, old: &K, new: &Arc<K>) {
+        let values = (self.values)(new);
+        if (self.values)(old) != values {
+            self.remove(key, old);
+            return self.insert(key, new);
+        }
+        for value in values {
+            if let Some(place) = self.entries.get_mut(&value).and_then(|objects| objects.get_mut(key)) {
+                *place = Arc::clone(new);
+            }
+        }
+    }
 }
 
 pub(super) struct View<K> {
-    /// The objects, in no order. What points to a place need not know of a new version of what is there.
-    places: Vec<Option<Arc<K>>>,
-    /// Places without an object, to be used again.
-    free: Vec<Place>,
-    namespaces: BTreeMap<Name, Within>,
+    /// By namespace, and in it by name: found without making a key.
+    objects: BTreeMap<String, BTreeMap<String, Arc<K>>>,
+    count: usize,
     indexes: BTreeMap<&'static str, Index<K>>,
 }
 
 impl<K> Default for View<K> {
     fn default() -> Self {
-        Self { places: Vec::new(), free: Vec::new(), namespaces: BTreeMap::new(), indexes: BTreeMap::new() }
+        Self { objects: BTreeMap::new(), count: 0, indexes: BTreeMap::new() }
     }
 }
 
 impl<K: ApiType> View<K> {
-    fn place(&self, namespace: &str, name: &str) -> Option<Place> {
-        self.namespaces.get(namespace)?.by_name.get(name).copied()
-    }
-
-    /// The names of an object that there is, as the maps have them.
-    fn key(&self, namespace: &str, name: &str) -> Option<(Name, Name)> {
-        let (namespace, within) = self.namespaces.get_key_value(namespace)?;
-        Some((Arc::clone(namespace), Arc::clone(within.by_name.get_key_value(name)?.0)))
-    }
-
-    fn at<'a>(&'a self, places: impl Iterator<Item = &'a Place>) -> impl Iterator<Item = &'a Arc<K>> {
-        places.filter_map(|place| self.places.get(*place)?.as_ref())
-    }
-
     pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&Arc<K>> {
-        self.places.get(self.place(namespace, name)?)?.as_ref()
+        self.objects.get(namespace)?.get(name)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<K>> {
-        self.at(self.namespaces.values().flat_map(|within| within.ordered.values()))
+        self.objects.values().flat_map(BTreeMap::values)
     }
 
     pub(super) fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<K>> {
-        self.at(self.namespaces.get(namespace).into_iter().flat_map(|within| within.ordered.values()))
+        self.objects.get(namespace).into_iter().flat_map(BTreeMap::values)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.count
+    }
+
+    /// Puts an object in its place; returns the one that was there. Nothing where that is the same version.
+    fn put(&mut self, object: &Arc<K>) -> Option<Option<Arc<K>>> {
+        let meta = object.metadata();
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let name = meta.name.as_deref().unwrap_or_default();
+        let within = match self.objects.get_mut(namespace) {
+            Some(within) => within,
+            None => self.objects.entry(namespace.to_owned()).or_default(),
+        };
+        let Some(place) = within.get_mut(name) else {
+            within.insert(name.to_owned(), Arc::clone(object));
+            self.count += 1;
+            return Some(None);
+        };
+        let same = same_version(&**place, &**object);
+        (!same).then(|| Some(std::mem::replace(place, Arc::clone(object))))
+    }
+
+    fn take(&mut self, key: &ObjectRef) -> Option<Arc<K>> {
+        let within = self.objects.get_mut(&key.namespace)?;
+        let old = within.remove(&key.name)?;
+        if within.is_empty() {
+            self.objects.remove(&key.namespace);
+        }
+        self.count -= 1;
+        Some(old)
     }
 
     pub(super) fn add_index(&mut self, name: &'static str, values: Box<dyn Fn(&K) -> Vec<String> + Send + Sync>) {
@@ -149,74 +160,36 @@ impl<K: ApiType> View<K> {
             return;
         }
         let mut index = Index { values, entries: BTreeMap::new() };
-        for (namespace, within) in &self.namespaces {
-            for (name, place) in &within.ordered {
-                if let Some(object) = self.places.get(*place).and_then(Option::as_ref) {
-                    index.insert(&(Arc::clone(namespace), Arc::clone(name)), object, *place);
-                }
-            }
+        for object in self.iter() {
+            index.insert(&ObjectRef::of(object.metadata()), object);
         }
         self.indexes.insert(name, index);
     }
 
     pub(super) fn by(&self, name: &str, value: &str) -> Vec<Arc<K>> {
-        let places = self.indexes.get(name).and_then(|index| index.entries.get(value));
-        self.at(places.into_iter().flat_map(BTreeMap::values)).cloned().collect()
+        let objects = self.indexes.get(name).and_then(|index| index.entries.get(value));
+        objects.into_iter().flat_map(BTreeMap::values).cloned().collect()
     }
 
     /// Sets an object. A version that is there already changes nothing.
     pub(super) fn set(&mut self, object: Arc<K>) -> Vec<Change<K>> {
-        let meta = object.metadata();
-        let (namespace, name) =
-            (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
-        let Some(place) = self.place(namespace, name) else {
-            self.insert(namespace, name, &object);
-            return vec![Change { old: None, new: Some(object) }];
-        };
-        let new = Some(Arc::clone(&object));
-        let old =
-            self.places.get_mut(place).filter(|old| old.as_ref().is_none_or(|old| !same_version(&**old, &*object)));
-        let Some(old) = old.and_then(|old| std::mem::replace(old, new)) else { return Vec::new() };
-        let moved = self.indexes.values().any(|index| (index.values)(&old) != (index.values)(&object));
-        if moved && let Some(key) = self.key(namespace, name) {
+        let Some(old) = self.put(&object) else { return Vec::new() };
+        if !self.indexes.is_empty() {
+            let key = ObjectRef::of(object.metadata());
             for index in self.indexes.values_mut() {
-                index.remove(&key, &old);
-                index.insert(&key, &object, place);
+                match &old {
+                    Some(old) => index.replace(&key, old, &object),
+                    None => index.insert(&key, &object),
+                }
             }
         }
-        vec![Change { old: Some(old), new: Some(object) }]
+        vec![Change { old, new: Some(object) }]
     }
 
-    fn insert(&mut self, namespace: &str, name: &str, object: &Arc<K>) {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() - 1
-        });
-        self.places[place] = Some(Arc::clone(object));
-        let known = self.namespaces.get_key_value(namespace).map(|(name, _)| Arc::clone(name));
-        let key = (known.unwrap_or_else(|| namespace.into()), Name::from(name));
-        let within = self.namespaces.entry(Arc::clone(&key.0)).or_default();
-        within.by_name.insert(Arc::clone(&key.1), place);
-        within.ordered.insert(Arc::clone(&key.1), place);
+    pub(super) fn remove(&mut self, key: &ObjectRef) -> Vec<Change<K>> {
+        let Some(old) = self.take(key) else { return Vec::new() };
         for index in self.indexes.values_mut() {
-            index.insert(&key, object, place);
-        }
-    }
-
-    pub(super) fn remove(&mut self, namespace: &str, name: &str) -> Vec<Change<K>> {
-        let Some(key) = self.key(namespace, name) else { return Vec::new() };
-        let Some(within) = self.namespaces.get_mut(namespace) else { return Vec::new() };
-        let place = within.by_name.remove(name);
-        within.ordered.remove(name);
-        if within.ordered.is_empty() {
-            self.namespaces.remove(namespace);
-        }
-        let Some((place, old)) = place.and_then(|place| Some((place, self.places.get_mut(place)?.take()?))) else {
-            return Vec::new();
-        };
-        self.free.push(place);
-        for index in self.indexes.values_mut() {
-            index.remove(&key, &old);
+            index.remove(key, &old);
         }
         vec![Change { old: Some(old), new: None }]
     }
@@ -225,10 +198,9 @@ impl<K: ApiType> View<K> {
     pub(super) fn replace(&mut self, objects: Vec<Arc<K>>) -> Vec<Change<K>> {
         let kept: BTreeMap<_, _> =
             objects.iter().map(|object| (ObjectRef::of(object.metadata()), &object.metadata().uid)).collect();
-        let stays = |old: &ObjectMeta| kept.get(&ObjectRef::of(old)).is_some_and(|uid| **uid == old.uid);
-        let there = self.iter().map(|old| old.metadata());
-        let gone: Vec<_> = there.filter(|old| !stays(old)).map(ObjectRef::of).collect();
-        let mut changes: Vec<_> = gone.iter().flat_map(|old| self.remove(&old.namespace, &old.name)).collect();
+        let stays = |old: &K| kept.get(&ObjectRef::of(old.metadata())).is_some_and(|uid| **uid == old.metadata().uid);
+        let gone: Vec<_> = self.iter().filter(|old| !stays(old)).cloned().collect();
+        let mut changes: Vec<_> = gone.iter().flat_map(|old| self.remove(&ObjectRef::of(old.metadata()))).collect();
         changes.extend(objects.into_iter().flat_map(|object| self.set(object)));
         changes
     }
@@ -299,7 +271,7 @@ mod tests {
                     Step::Remove(namespace, name) => {
                         let key = ObjectRef::new(format!("ns-{namespace}"), format!("name-{name}"));
                         model.remove(&key);
-                        view.remove(&key.namespace, &key.name)
+                        view.remove(&key)
                     }
                     Step::Replace(all) => {
                         let all: Vec<_> = all.into_iter().map(|one| object(one, version)).collect();

@@ -16,7 +16,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -122,6 +122,7 @@ impl MemoryStoreBuilder {
             views: Mutex::new(Views::default()),
             dispatched: AtomicU64::new(1),
             hot: self.hot,
+            prints: AtomicBool::new(false),
             indexes: self.indexes,
             progress: self.progress,
         }))
@@ -159,6 +160,8 @@ struct Inner {
     indexes: Vec<Index>,
     /// How many objects of a resource all keep their typed form.
     hot: usize,
+    /// Whether there is a resource of which objects are printed to be cooled.
+    prints: AtomicBool,
     progress: Option<Duration>,
 }
 
@@ -279,8 +282,8 @@ impl Inner {
 
     /// Prints what the next change will cool: that is nothing to do under the writer's lock.
     fn print_ahead(&self) {
-        let next = lock::read(&self.history).newest(RECENT).map(|change| change.object.clone());
-        if let Some(object) = next
+        if self.prints.load(Ordering::Relaxed)
+            && let Some(object) = lock::read(&self.history).newest(RECENT).map(|change| change.object.clone())
             && lock::read(&self.current).len(object.kind().stored()) > PRINTED * self.hot
         {
             object.print_to_be_cooled();
@@ -290,18 +293,24 @@ impl Inner {
     fn commit(&self, action: Write) -> Result<Object, StoreError> {
         self.print_ahead();
         let channels = lock::lock(&self.writer);
-        let (key, change, count) = {
+        let (key, change) = {
             let now = lock::read(&self.current);
             let (key, change) = change(&now, action, now.revision().next())?;
-            let count = now.len(&key.resource);
-            (key, Arc::new(change), count)
+            (key, Arc::new(change))
         };
         let (object, revision) = (change.object.clone(), change.revision);
         // The history's lock is held until the snapshot is there: who learns of a change can read it, and who has the
         // snapshot finds its change.
         let mut history = lock::write(&self.history);
         let forgotten = history.push(Arc::clone(&change));
-        let cool = |object: &Object| (count > self.hot).then(|| object.cooled(count > PRINTED * self.hot)).flatten();
+        let cool = |object: &Object| {
+            let count = lock::read(&self.current).len(object.kind().stored());
+            let print = count > PRINTED * self.hot;
+            if print && !self.prints.load(Ordering::Relaxed) {
+                self.prints.store(true, Ordering::Relaxed);
+            }
+            (count > self.hot).then(|| object.cooled(print)).flatten()
+        };
         let cooled = history.cool(RECENT, cool);
         let moved = {
             // A snapshot that somebody reads stays as it is: what changes is copied.

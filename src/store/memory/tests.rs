@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
 use super::MemoryStore;
 use crate::api::{Draft, GroupResource, Object};
@@ -158,4 +158,28 @@ async fn what_was_printed_and_is_not_recent_is_cold_and_still_there() {
     assert_eq!((&update.object, update.previous.as_ref()), (&updated, Some(&created[1])));
     assert_eq!((deletion.deleted, deletion.object.name()), (true, "m2"));
     assert_eq!(deletion.object.meta().resource_version, Some(deletion.revision.to_string()));
+}
+
+#[tokio::test]
+async fn what_cools_is_of_a_resource_of_many_objects_whatever_is_written_meanwhile() {
+    let store = MemoryStore::builder().hot(1).build();
+    let mut alone = Secret::default();
+    (alone.metadata.namespace, alone.metadata.name) = (Some("default".to_owned()), Some("alone".to_owned()));
+    let alone = store.commit(Write::Create(Draft::new(alone))).await.unwrap();
+    for number in 0..=super::RECENT {
+        create(&store, &format!("m{number}")).await.json();
+    }
+    let kept = store.get(&alone.key()).await.unwrap().unwrap();
+    assert!(kept.ptr_eq(&alone), "the only one of its resource, among writes of another");
+
+    let many = create(&store, "many").await;
+    let mut secret = alone;
+    for _ in 0..=super::RECENT {
+        let mut draft = secret.draft();
+        draft.meta_mut().labels.get_or_insert_default().insert("version".to_owned(), secret.revision().to_string());
+        let expected = secret.revision();
+        secret = store.commit(Write::Update { object: draft, expected }).await.unwrap();
+    }
+    let cold = store.get(&many.key()).await.unwrap().unwrap();
+    assert!(!cold.ptr_eq(&many) && cold == many, "one of many, among writes of the only one of its resource");
 }
