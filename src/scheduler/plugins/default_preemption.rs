@@ -156,7 +156,7 @@ impl PostFilter for DefaultPreemption {
         let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = filters.are_local().then(|| memory().take(pod, cluster));
         let own = pod.nominated_node().and_then(|name| cluster.position(name));
-        let (mut found, mut is_free, mut best) = (0, false, None::<Candidate>);
+        let (mut found, mut spares_budgets, mut best) = (0, false, None::<Candidate>);
         for index in 0..nodes.len() {
             let position = nodes[(offset + index) % nodes.len()];
             // On the node that is being cleared for it already, it does not stand in its own way: one of its class does.
@@ -166,7 +166,7 @@ impl PostFilter for DefaultPreemption {
             match place.unwrap_or(&mut unknown).get_or_insert_with(work_out) {
                 Ok(candidate) => {
                     found += 1;
-                    is_free |= candidate.cost.0 == 0;
+                    spares_budgets |= candidate.cost.0 == 0;
                     if best.as_ref().is_none_or(|best| candidate.cost < best.cost) {
                         best = Some(candidate.clone());
                     }
@@ -175,7 +175,7 @@ impl PostFilter for DefaultPreemption {
                 Err(refusal) if best.is_none() => account.refuse(self.name(), refusal.clone(), 1),
                 Err(_) => {}
             }
-            if found >= enough && is_free {
+            if found >= enough && spares_budgets {
                 break;
             }
         }

@@ -280,12 +280,15 @@ impl Inner {
         Ok(snapshot)
     }
 
-    /// Prints what the next change will cool: that is nothing to do under the writer's lock.
+    /// Prints what the next change will cool: that is nothing to do under a lock.
     fn print_ahead(&self) {
-        if self.prints.load(Ordering::Relaxed)
-            && let Some(object) = lock::read(&self.history).newest(RECENT).map(|change| change.object.clone())
-            && lock::read(&self.current).len(object.kind().stored()) > PRINTED * self.hot
-        {
+        if !self.prints.load(Ordering::Relaxed) {
+            return;
+        }
+        let next = lock::read(&self.history).newest(RECENT).map(|change| change.object.clone());
+        let Some(object) = next else { return };
+        let count = lock::read(&self.current).len(object.kind().stored());
+        if count > PRINTED * self.hot {
             object.print_to_be_cooled();
         }
     }
