@@ -30,8 +30,8 @@ use crate::runtime::{EventKind, Image, Runtime, RuntimeEvent, SandboxStatus};
 /// The pause after the API could not be reached.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What is due within so long is done with what is due now: an idle node wakes once for both, and the process once for all
-/// of its nodes.
+/// What is due within so long is done with what is due now: an idle node wakes once for both, and the process once for
+/// all of its nodes.
 const TOGETHER: Duration = Duration::from_millis(100);
 
 /// At which looks at the node's status the runtime is looked through as well: after ten seconds, and after a minute.
@@ -344,7 +344,7 @@ fn tell(machine: &Machine, node: &Node, before: Option<&BTreeSet<Pressure>>, now
     }
 }
 
-/// The time in so long; a little earlier where that is long: at a multiple of [`TOGETHER`], when other nodes wake as well.
+/// The time in so long; a little earlier where that is long: at a multiple of [`TOGETHER`], when other nodes wake, too.
 fn after(clock: &crate::clock::Clock, pause: Duration) -> jiff::Timestamp {
     let at = clock.now().checked_add(pause).unwrap_or(jiff::Timestamp::MAX);
     if pause <= RETRY {

@@ -39,9 +39,9 @@ impl Socket {
 
     /// Serves the connection by `task`, which writes in its next turn what answers something read.
     ///
-    /// A client that waits for an answer sleeps, and to wake it, on another core, may cost as much as to work the answer out.
-    /// A turn later, the answers for all who had asked are there; they are sent one after the other, and clients that
-    /// share a thread are woken once. Where nobody else asks, the next turn comes at once.
+    /// A client that waits for an answer sleeps, and to wake it, on another core, may cost as much as to work the answer
+    /// out. A turn later, the answers for all who had asked are there; they are sent one after the other, and clients
+    /// that share a thread are woken once. Where nobody else asks, the next turn comes at once.
     ///
     /// # Cancel safety
     /// As that of `task`.
