@@ -36,6 +36,7 @@ pub use self::node_endpoint::{
     Answer, ByteStream, Connect, Connection, ExecOptions, ExecSession, LogOptions, NodeDirectory, NodeEndpoint, Output,
     PodRef, TerminalSize,
 };
+#[cfg(feature = "http")]
 pub(crate) use self::object::Printed;
 pub use self::object::{ApiType, Body, Draft, Dynamic, Object, WrongKind};
 pub use self::quantity::{Format, ParseQuantityError, Quantity};
