@@ -286,11 +286,14 @@ impl Inner {
             return;
         }
         let next = lock::read(&self.history).newest(RECENT).map(|change| change.object.clone());
-        let Some(object) = next else { return };
-        let count = lock::read(&self.current).len(object.kind().stored());
-        if count > PRINTED * self.hot {
+        if let Some(object) = next.filter(|object| self.alike(object) > PRINTED * self.hot) {
             object.print_to_be_cooled();
         }
+    }
+
+    /// How many objects there are of the resource of `object`.
+    fn alike(&self, object: &Object) -> usize {
+        lock::read(&self.current).len(object.kind().stored())
     }
 
     fn commit(&self, action: Write) -> Result<Object, StoreError> {
@@ -307,7 +310,7 @@ impl Inner {
         let mut history = lock::write(&self.history);
         let forgotten = history.push(Arc::clone(&change));
         let cool = |object: &Object| {
-            let count = lock::read(&self.current).len(object.kind().stored());
+            let count = self.alike(object);
             let print = count > PRINTED * self.hot;
             if print && !self.prints.load(Ordering::Relaxed) {
                 self.prints.store(true, Ordering::Relaxed);
