@@ -21,6 +21,13 @@ use crate::client::EventType;
 /// Pods that are not started yet, by UID, and who will start them.
 pub(super) type Held = BTreeMap<String, (Arc<Pod>, AbortOnDropHandle<()>)>;
 
+/// What the pods of a node took together when so many had ended.
+#[derive(Debug)]
+pub(super) struct Totals {
+    taken: Taken,
+    endings: u64,
+}
+
 impl Workers {
     /// Starts a pod that is not to be found in the API.
     pub(super) fn accept(self: &Arc<Self>, uid: String, pod: &Arc<Pod>) {
@@ -71,11 +78,17 @@ impl Workers {
                 let handle = workers.by_uid().remove(uid);
                 drop(handle); // outside the lock, and from within its own task: there is nothing left to abort
                 workers.machine.mirrors.note();
-                workers.machine.ended.notify_waiters();
+                workers.machine.make_room();
             }
         };
         let wanted = Wanted { pod: Arc::clone(pod), gone: false, refused };
-        workers.insert(uid.clone(), Handle::start(&self.machine, wanted, demand, known, finished));
+        let handle = Handle::start(&self.machine, wanted, demand, known, finished);
+        if let Some(totals) = &mut *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+            && !handle.is_over()
+        {
+            totals.taken.add(&handle.demand.1);
+        }
+        workers.insert(uid.clone(), handle);
         // What it has may be another than its spec wants: an agent before this one may have been about to change it.
         let resize = workers.get(&uid).is_some_and(Handle::wants_resize);
         drop(workers);
@@ -103,8 +116,16 @@ impl Workers {
             return Verdict::Refused(refusal);
         }
         let node = node.unwrap_or_else(|| Arc::new(initial(config)));
-        let taken = workers.values().filter(|handle| !handle.is_over()).map(|handle| &handle.demand.1).collect();
-        admit(config, &node, spec, demand, &taken)
+        self.totals(workers, |taken| admit(&self.machine.allocatable, &node, spec, demand, taken))
+    }
+
+    /// What the pods of the node take together: added up anew only where one has ended or changed since.
+    fn totals<R>(&self, workers: &BTreeMap<String, Handle>, read: impl FnOnce(&Taken) -> R) -> R {
+        let endings = self.machine.endings();
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = totals.take().filter(|totals| totals.endings == endings);
+        let add_up = || workers.values().filter(|handle| !handle.is_over()).map(|handle| &handle.demand.1).collect();
+        read(&totals.insert(current.unwrap_or_else(|| Totals { taken: add_up(), endings })).taken)
     }
 
     /// Ends pods that are less important, so that a critical one finds what it lacks: those that it must wait for.
@@ -190,7 +211,7 @@ impl Workers {
     /// Grants a pod the resources that its spec wants now, where there is room for them, or says why not.
     pub(super) fn resize(self: &Arc<Self>, uid: &str) {
         let mut workers = self.by_uid();
-        let taken: Taken<'_> = workers
+        let taken: Taken = workers
             .iter()
             .filter(|(other, handle)| *other != uid && !handle.is_over())
             .map(|(_, h)| &h.demand.1)
@@ -198,8 +219,8 @@ impl Workers {
         let Some(handle) = workers.get(uid) else { return };
         let pod = handle.wanted.borrow().pod.clone();
         let (wanted, generation) = (Demand::of(&pod), pod.metadata.generation);
-        let allocatable = self.machine.config.allocatable();
-        let capacity = |name: &str| amount_of(Some(&allocatable), name).unwrap_or(Quantity::ZERO);
+        let allocatable = &self.machine.allocatable;
+        let capacity = |name: &str| amount_of(Some(allocatable), name).unwrap_or(Quantity::ZERO);
         let grows = |lack: &&Lack| wanted.request(&lack.resource) > handle.demand.1.request(&lack.resource);
         let pending = match resize::beyond(&wanted.requests, capacity) {
             _ if wanted.is_static => {
@@ -207,10 +228,9 @@ impl Workers {
             }
             Some(why) => Some(Pending::infeasible(why, generation)),
             // What takes less is granted on a node that is too full as well.
-            None => lacks(&self.machine.config, &wanted, &taken)
-                .iter()
-                .find(grows)
-                .map(|lack| Pending::deferred(lack, generation)),
+            None => {
+                lacks(allocatable, &wanted, &taken).iter().find(grows).map(|lack| Pending::deferred(lack, generation))
+            }
         };
         let Some(handle) = workers.get_mut(uid) else { return };
         let (reason, kind, message) = match &pending {
@@ -236,7 +256,7 @@ impl Workers {
         if deferred {
             self.retry_resizes();
         } else if granted {
-            self.machine.ended.notify_waiters(); // it may have made room
+            self.machine.make_room(); // it may take less
         }
     }
 

@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 
-use super::AgentConfig;
 use super::eviction::local_storage;
 use super::pod_worker::state::{Role, role_of_init};
 use super::static_pod;
 use crate::api::kinds::core::pod::{qos_class, requests};
 use crate::api::rules::placement::{is_selected, tolerates};
-use crate::api::rules::resources::amount_of;
+use crate::api::rules::resources::{Amounts, amount_of};
 use crate::api::{Format, Quantity};
 
 /// Reason and message of a refusal, as they stand in the pod's status.
@@ -81,21 +80,30 @@ impl Demand {
 
 /// What the pods of a node take together.
 #[derive(Debug, Default)]
-pub(super) struct Taken<'a> {
+pub(super) struct Taken {
     pods: i64,
-    requests: BTreeMap<&'a str, Quantity>,
-    host_ports: Vec<&'a HostPort>,
+    requests: BTreeMap<String, Quantity>,
+    host_ports: Vec<HostPort>,
 }
 
-impl<'a> FromIterator<&'a Demand> for Taken<'a> {
+impl Taken {
+    /// Counts one more pod.
+    pub(super) fn add(&mut self, demand: &Demand) {
+        self.pods += 1;
+        for (name, amount) in &demand.requests {
+            match self.requests.get_mut(name) {
+                Some(total) => *total += *amount,
+                None => drop(self.requests.insert(name.clone(), *amount)),
+            }
+        }
+        self.host_ports.extend_from_slice(&demand.host_ports);
+    }
+}
+
+impl<'a> FromIterator<&'a Demand> for Taken {
     fn from_iter<I: IntoIterator<Item = &'a Demand>>(demands: I) -> Self {
         demands.into_iter().fold(Self::default(), |mut taken, demand| {
-            taken.pods += 1;
-            for (name, amount) in &demand.requests {
-                let total = taken.requests.entry(name).or_insert(Quantity::ZERO);
-                *total += *amount;
-            }
-            taken.host_ports.extend(&demand.host_ports);
+            taken.add(demand);
             taken
         })
     }
@@ -142,7 +150,7 @@ pub(super) enum Verdict {
 }
 
 /// Whether the node takes a pod of that spec and demand beside what is `taken`.
-pub(super) fn admit(config: &AgentConfig, node: &Node, spec: &PodSpec, demand: &Demand, taken: &Taken<'_>) -> Verdict {
+pub(super) fn admit(allocatable: &Amounts, node: &Node, spec: &PodSpec, demand: &Demand, taken: &Taken) -> Verdict {
     let refuse = |reason: &str, why: &str| Verdict::Refused((reason.to_owned(), why.to_owned()));
     let predicate = |name: &str, why: &str| refuse(name, &format!("Predicate {name} failed: {why}"));
     let os = spec.node_selector.as_ref().and_then(|labels| labels.get("kubernetes.io/os"));
@@ -154,7 +162,7 @@ pub(super) fn admit(config: &AgentConfig, node: &Node, spec: &PodSpec, demand: &
         return refuse("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS");
     }
     // Of several reasons the first is told; a critical pod is refused only for what nobody can make room for.
-    let lacks = lacks(config, demand, taken);
+    let lacks = lacks(allocatable, demand, taken);
     if let Some(first) = lacks.first().filter(|_| !demand.is_critical()) {
         return refuse(&format!("OutOf{}", first.resource), &first.message());
     }
@@ -188,10 +196,9 @@ fn conflict((protocol, ip, port): &HostPort, other: &HostPort) -> bool {
 }
 
 /// What the node lacks of what the pod requests, in the order in which it is told.
-pub(super) fn lacks(config: &AgentConfig, demand: &Demand, taken: &Taken<'_>) -> Vec<Lack> {
-    let allocatable = config.allocatable();
+pub(super) fn lacks(allocatable: &Amounts, demand: &Demand, taken: &Taken) -> Vec<Lack> {
     let mut lacks = Vec::new();
-    let pods = amount_of(Some(&allocatable), "pods").filter(|pods| taken.pods >= pods.value());
+    let pods = amount_of(Some(allocatable), "pods").filter(|pods| taken.pods >= pods.value());
     let pod = |capacity| Lack {
         resource: "pods".to_owned(),
         requested: Quantity::ONE,
@@ -208,7 +215,7 @@ pub(super) fn lacks(config: &AgentConfig, demand: &Demand, taken: &Taken<'_>) ->
     let mut requests: Vec<_> = demand.requests.iter().filter(|(_, requested)| !requested.is_zero()).collect();
     requests.sort_by_key(|(name, _)| rank(name));
     for (name, &requested) in requests {
-        let capacity = amount_of(Some(&allocatable), name);
+        let capacity = amount_of(Some(allocatable), name);
         // What the node has never heard of somebody else has promised: a device plugin, an extender.
         if capacity.is_none() && name.contains('/') {
             continue;

@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::admission::Held;
+use super::admission::{Held, Totals};
 use super::config::AgentConfig;
 use super::endpoint::Endpoint;
 use super::eviction::Eviction;
@@ -47,6 +47,8 @@ pub(super) struct Workers {
     pub(super) found: Mutex<Vec<SandboxStatus>>,
     /// Critical pods that others make room for.
     pub(super) held: Mutex<Held>,
+    /// What all pods take together, as it was last added up.
+    pub(super) totals: Mutex<Option<Totals>>,
     /// Who tries again to resize pods for which there was no room.
     pub(super) resizing: Mutex<Option<AbortOnDropHandle<()>>>,
 }
@@ -90,6 +92,7 @@ impl Agent {
             by_uid: Mutex::default(),
             found: Mutex::default(),
             held: Mutex::default(),
+            totals: Mutex::default(),
             resizing: Mutex::default(),
         });
         let task = tokio::spawn(run(Arc::clone(&workers)));
@@ -160,7 +163,12 @@ impl Workers {
         }
         let mut workers = self.by_uid();
         if let Some(handle) = workers.get_mut(&uid) {
-            if handle.change(pod, gone) && !gone {
+            let before = handle.demand.0;
+            let wants_resize = handle.change(pod, gone);
+            if handle.demand.0 != before {
+                self.totals.lock().unwrap_or_else(PoisonError::into_inner).take();
+            }
+            if wants_resize && !gone {
                 drop(workers);
                 self.resize(&uid);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod, Secret, Service};
 
 use super::pod_worker::state;
-use crate::api::rules::resources::{amount, amount_of};
+use crate::api::rules::resources::{Amounts, amount, amount_of};
 use crate::api::{ApiError, Quantity};
 use crate::client::Client;
 
@@ -27,7 +27,7 @@ pub(super) struct Facts<'a> {
     pub(super) pod_ips: Vec<String>,
     pub(super) host_ip: String,
     /// What the node offers: stands for limits that are not set.
-    pub(super) allocatable: BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>,
+    pub(super) allocatable: &'a Amounts,
 }
 
 impl Facts<'_> {
@@ -67,7 +67,7 @@ impl Facts<'_> {
         let resources = container.resources.as_ref();
         let limit = resources.and_then(|all| amount_of(all.limits.as_ref(), name)).filter(|amount| !amount.is_zero());
         let value = match bound {
-            "limits" => limit.or_else(|| amount_of(Some(&self.allocatable), name)),
+            "limits" => limit.or_else(|| amount_of(Some(self.allocatable), name)),
             "requests" => resources.and_then(|all| amount_of(all.requests.as_ref(), name)).or(limit),
             _ => return None,
         };

@@ -1,6 +1,7 @@
 //! What all parts of one agent share.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
@@ -11,6 +12,7 @@ use super::env::Facts;
 use super::pod_worker::state::{Role, containers};
 use super::static_pod::Mirrors;
 use super::stats::Samples;
+use crate::api::rules::resources::Amounts;
 use crate::client::{Client, EventRecorder, EventType, Informer, Informers, reference};
 use crate::clock::Clock;
 use crate::runtime::{Runtime, SandboxStatus};
@@ -28,8 +30,12 @@ pub(super) struct Machine {
     node: Mutex<Option<Arc<Node>>>,
     /// What the API shows of the node's static pods.
     pub(super) mirrors: Mirrors,
+    /// What pods may use of the node.
+    pub(super) allocatable: Amounts,
     /// Told when a pod has ended: whoever waits for what it took looks again.
     pub(super) ended: Notify,
+    /// How often that was told.
+    endings: AtomicU64,
 }
 
 impl fmt::Debug for Machine {
@@ -47,7 +53,9 @@ impl Machine {
             samples: Samples::default(),
             node: Mutex::default(),
             mirrors: Mirrors::default(),
+            allocatable: config.allocatable(),
             ended: Notify::new(),
+            endings: AtomicU64::new(0),
             client,
             config,
             runtime,
@@ -61,6 +69,17 @@ impl Machine {
 
     pub(super) fn set_node(&self, node: Arc<Node>) {
         *self.node.lock().unwrap_or_else(PoisonError::into_inner) = Some(node);
+    }
+
+    /// Tells that a pod has ended, or takes less.
+    pub(super) fn make_room(&self) {
+        self.endings.fetch_add(1, Ordering::Relaxed);
+        self.ended.notify_waiters();
+    }
+
+    /// How often there was more room than before.
+    pub(super) fn endings(&self) -> u64 {
+        self.endings.load(Ordering::Relaxed)
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -92,13 +111,13 @@ impl Machine {
     }
 
     /// What a pod's containers can ask about it.
-    pub(super) fn facts<'a>(&self, pod: &'a Pod, sandbox: Option<&SandboxStatus>) -> Facts<'a> {
+    pub(super) fn facts<'a>(&'a self, pod: &'a Pod, sandbox: Option<&SandboxStatus>) -> Facts<'a> {
         let ips = sandbox.map(|sandbox| sandbox.ips.iter().map(ToString::to_string).collect());
         Facts {
             pod,
             pod_ips: ips.unwrap_or_default(),
             host_ip: self.config.address.to_string(),
-            allocatable: self.config.allocatable(),
+            allocatable: &self.allocatable,
         }
     }
 }

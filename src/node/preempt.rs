@@ -124,7 +124,7 @@ mod tests {
         let config =
             AgentConfig::new("n1", [172, 16, 0, 1].into()).with_capacity("cpu", "2").with_capacity("memory", "2Gi");
         let critical = pod(2_000_000_000, cpu, memory, false);
-        let lacks = lacks(&config, &critical, &others.iter().collect::<Taken<'_>>());
+        let lacks = lacks(&config.allocatable(), &critical, &others.iter().collect::<Taken>());
         victims(&critical, &lacks, others.iter().enumerate()).map(|mut going| {
             going.sort_unstable();
             going

@@ -509,7 +509,7 @@ impl Worker {
         if let Some(ending) = &mut self.state().ending {
             ending.done = true;
         }
-        self.machine.ended.notify_waiters();
+        self.machine.make_room();
     }
 
     fn reported(&mut self, result: Result<Reported, ApiError>) {

@@ -48,7 +48,7 @@ pub const TABLE: &[Row] = &[
     ("disruption-controller", |ctx, _| disruption::controller().start(ctx)),
     ("endpoints-controller", |ctx, _| endpoints::endpoints().start(ctx)),
     ("endpointslice-controller", |ctx, _| endpoints::endpoint_slices().start(ctx)),
-    ("event-ttl-controller", |ctx, _| expiry::events(expiry::EVENT_LIFE).start(ctx)),
+    ("event-ttl-controller", |ctx, _| expiry::events(ctx, expiry::EVENT_LIFE)),
     ("garbage-collector-controller", |ctx, _| garbage_collector::start(ctx)),
     ("namespace-controller", |ctx, _| namespace::controller().start(ctx)),
     ("node-lifecycle-controller", |ctx, settings| node_lifecycle::controller(settings.node_patience).start(ctx)),

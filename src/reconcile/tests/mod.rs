@@ -1,6 +1,7 @@
 //! Controllers over a real server, in virtual time.
 
 mod cleanup;
+mod expiry;
 mod nodes;
 mod repeat;
 mod rollout;
