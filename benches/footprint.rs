@@ -15,6 +15,9 @@ use serde_json::json;
 
 use figures::{Options, now, report, resident, spent};
 
+/// How many pods are there before cold ones are counted: so many the store keeps in typed form, and in its history, anyway.
+const HOT: usize = 25_000;
+
 fn pod(number: usize) -> Pod {
     serde_json::from_value(json!({
         "metadata": {"name": format!("pod-{number}"), "labels": {"app": "web", "tier": "front"}},
@@ -37,6 +40,19 @@ async fn create(client: &Client, from: usize, to: usize) -> Result<(), Box<dyn E
 
 fn each(after: usize, before: usize, count: usize) -> f64 {
     after.saturating_sub(before) as f64 / count as f64
+}
+
+/// Pods that nobody looks at: of most there is their JSON alone.
+async fn cold(count: usize) -> Result<(), Box<dyn Error>> {
+    let builder = Cluster::builder().network(Network::Simulated);
+    let parts = [Part::Nodes, Part::Scheduler, Part::Controllers];
+    let cluster = parts.into_iter().fold(builder, |builder, part| builder.without(part)).start().await?;
+    let client = cluster.client();
+    create(client, 0, HOT).await?;
+    let before = resident("self");
+    create(client, HOT, count + HOT).await?;
+    report("footprint/cold-pod", &[("pods", count)], each(resident("self"), before, count), "B");
+    Ok(())
 }
 
 /// Pods that nobody runs, and watchers of them.
@@ -128,9 +144,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read(&["pods", "nodes"]);
     match (options.find("pods"), options.find("nodes")) {
         (Some(pods), Some(nodes)) => running(pods, nodes).await,
-        (Some(pods), None) => at_rest(pods).await,
+        (Some(pods), None) => {
+            cold(pods).await?;
+            at_rest(pods).await
+        }
         (None, Some(count)) => nodes(count).await,
         (None, None) => {
+            cold(100_000).await?;
             at_rest(100_000).await?;
             nodes(1_000).await?;
             running(10_000, 100).await

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A key rests so many times as long as it worked: it takes a fifth of a core at most.
-const REST: u32 = 4;
+/// A key rests so many times as long as it worked: it takes a tenth of a core at most.
+const REST: u32 = 9;
 /// So much rest may be owed before it is due: what is quick, or seldom, is not held up.
 const CREDIT: Duration = Duration::from_millis(2);
 /// Keys that have worked less than this at a time owe nothing and are not kept.
