@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::OptionFuture;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -245,7 +245,7 @@ async fn run(workers: Arc<Workers>) {
     };
     *workers.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
     let static_pods = StaticPods::start(&workers).await;
-    let static_pods = OptionFuture::from(static_pods.map(StaticPods::follow));
+    let static_pods = OptionFuture::from(static_pods.map(|pods| pods.follow().boxed()));
     tokio::select! {
         biased;
         () = pass_on(&workers, events) => {} // the runtime has ended
@@ -302,7 +302,8 @@ async fn keep(workers: &Arc<Workers>) {
         if status_at <= soon {
             let due = reported_at.is_none_or(|at| clock.since(at) >= machine.config.status_report);
             let short = workers.eviction.conditions();
-            let reported = report(&machine, due, &short, &mut looked).await;
+            // Boxed, as it is seldom under way and takes much room.
+            let reported = Box::pin(report(&machine, due, &short, &mut looked)).await;
             looks = looks.saturating_add(1);
             if SWEEPS.contains(&looks) {
                 sweep(workers).await;

@@ -1,5 +1,6 @@
 //! The environment of containers: literals, `$(VAR)`, references, Services.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod, Secret, Service};
@@ -196,7 +197,7 @@ async fn value_of(
             Some(name) if !name.is_empty() => facts.pod.spec.as_ref().and_then(|spec| state::container(spec, name)),
             _ => None,
         };
-        let of = of.map_or_else(|| container.clone(), |(_, container)| container);
+        let of = of.map_or(Cow::Borrowed(container), |(_, container)| container);
         let divisor = wanted.divisor.as_ref().map(|divisor| divisor.0.as_str());
         let value = facts.resource(&of, &wanted.resource, divisor);
         return value

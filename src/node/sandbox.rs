@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
 use super::machine::Machine;
+use super::pod_worker::state::spec;
 use crate::runtime::{Dns, PortMapping, Result, SandboxConfig, SandboxStatus};
 
 /// Makes a pod's sandbox after `attempt` before it. An old one is stopped first, for its ports of the node, and removed
@@ -31,10 +32,10 @@ fn config(machine: &Machine, pod: &Pod, attempt: u32) -> SandboxConfig {
     let meta = &pod.metadata;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let (name, namespace) = (text(&meta.name), text(&meta.namespace));
-    let spec = pod.spec.clone().unwrap_or_default();
+    let spec = spec(pod);
     let host_network = spec.host_network == Some(true);
     let security = spec.security_context.as_ref();
-    let short = hostname(&spec, &name);
+    let short = hostname(spec, &name);
     let fqdn = match spec.subdomain.as_deref().filter(|subdomain| !subdomain.is_empty()) {
         Some(subdomain) => format!("{short}.{subdomain}.{namespace}.svc.{}", machine.config.cluster_domain),
         None => String::new(),
@@ -47,9 +48,9 @@ fn config(machine: &Machine, pod: &Pod, attempt: u32) -> SandboxConfig {
             () if spec.set_hostname_as_fqdn == Some(true) && !fqdn.is_empty() => fqdn.clone(),
             () => short,
         },
-        dns: dns(machine, &spec, &namespace, host_network),
-        hosts: hosts(&spec),
-        port_mappings: port_mappings(&spec),
+        dns: dns(machine, spec, &namespace, host_network),
+        hosts: hosts(spec),
+        port_mappings: port_mappings(spec),
         host_network: host_network.then_some(machine.config.address),
         labels: meta.labels.clone().unwrap_or_default(),
         annotations: meta.annotations.clone().unwrap_or_default(),

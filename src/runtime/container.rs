@@ -130,7 +130,7 @@ pub struct ContainerConfig {
     /// The signal that asks it to end; the image's own, or SIGTERM, where empty.
     pub stop_signal: String,
     /// Facts for whoever finds the container again.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
 }
 
 /// How a container ended.
@@ -180,7 +180,7 @@ pub struct ContainerStatus {
     /// Where in its life it is.
     pub state: ContainerState,
     /// The labels that it was made with.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// What it may use now.
     pub limits: Limits,
 }

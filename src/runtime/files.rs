@@ -23,20 +23,32 @@ impl File {
     }
 }
 
+/// What a tree holds. In sorted lists: there are many trees, and most hold a file or three.
 #[derive(Debug, Default)]
 struct Tree {
-    files: BTreeMap<String, File>,
-    directories: BTreeSet<String>,
+    files: Vec<(String, File)>,
+    directories: Vec<String>,
     /// The size of all files together.
     bytes: u64,
 }
 
 impl Tree {
+    /// Where the file at `path` is, or would be.
+    fn place(&self, path: &str) -> Result<usize, usize> {
+        self.files.binary_search_by(|(name, _)| name.as_str().cmp(path))
+    }
+
     fn put(&mut self, path: String, file: File) {
         self.bytes += file.content.len() as u64;
-        if let Some(old) = self.files.insert(path, file) {
-            self.bytes -= old.content.len() as u64;
+        match self.place(&path) {
+            Ok(at) => self.bytes -= std::mem::replace(&mut self.files[at].1, file).content.len() as u64,
+            Err(at) => self.files.insert(at, (path, file)),
         }
+    }
+
+    /// The names of its files and of its empty directories.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|(name, _)| name).chain(&self.directories).map(String::as_str)
     }
 }
 
@@ -60,7 +72,8 @@ impl FileTree {
 
     /// The file at `path`.
     pub fn read(&self, path: &str) -> Option<File> {
-        self.tree().files.get(&normal(path)).cloned()
+        let tree = self.tree();
+        tree.place(&normal(path)).ok().map(|at| tree.files[at].1.clone())
     }
 
     /// Writes a file, making the directories above it.
@@ -70,15 +83,22 @@ impl FileTree {
 
     /// Appends to a file, made where there is none.
     pub fn append(&self, path: &str, content: &[u8]) {
-        let mut tree = self.tree();
-        let file = tree.files.entry(normal(path)).or_insert_with(|| File::new(Bytes::new()));
+        let (path, mut tree) = (normal(path), self.tree());
+        let at = tree.place(&path).unwrap_or_else(|at| {
+            tree.files.insert(at, (path, File::new(Bytes::new())));
+            at
+        });
+        let file = &mut tree.files[at].1;
         file.content = [&file.content[..], content].concat().into();
         tree.bytes += content.len() as u64;
     }
 
     /// Makes an empty directory.
     pub fn make_directory(&self, path: &str) {
-        self.tree().directories.insert(normal(path));
+        let (path, mut tree) = (normal(path), self.tree());
+        if let Err(at) = tree.directories.binary_search(&path) {
+            tree.directories.insert(at, path);
+        }
     }
 
     /// Removes a file, or a directory with all that is in it. Whether there was one.
@@ -87,7 +107,7 @@ impl FileTree {
         let mut tree = self.tree();
         let before = tree.files.len() + tree.directories.len();
         let mut gone = 0;
-        tree.files.retain(|name, file| {
+        tree.files.retain(|(name, file)| {
             let stays = !is_within(name, &path);
             gone += if stays { 0 } else { file.content.len() as u64 };
             stays
@@ -103,7 +123,7 @@ impl FileTree {
         let tree = self.tree();
         path.is_empty()
             || tree.directories.iter().any(|name| is_within(name, &path))
-            || tree.files.keys().any(|name| *name != path && is_within(name, &path))
+            || tree.files.iter().any(|(name, _)| *name != path && is_within(name, &path))
     }
 
     /// The names in a directory, in order; `None` where there is no such directory.
@@ -114,10 +134,8 @@ impl FileTree {
         let path = normal(path);
         let tree = self.tree();
         let names: BTreeSet<&str> = tree
-            .files
-            .keys()
-            .chain(&tree.directories)
-            .filter(|name| **name != path && is_within(name, &path))
+            .names()
+            .filter(|name| *name != path && is_within(name, &path))
             .filter_map(|name| name[path.len()..].trim_start_matches('/').split('/').next())
             .collect();
         Some(names.into_iter().map(str::to_owned).collect())
@@ -125,15 +143,14 @@ impl FileTree {
 
     /// All files and their paths, in order.
     pub fn files(&self) -> BTreeMap<String, File> {
-        self.tree().files.clone()
+        self.tree().files.iter().cloned().collect()
     }
 
     /// Replaces everything, at once.
     pub fn replace(&self, files: BTreeMap<String, File>) {
-        let files = files.into_iter().map(|(path, file)| (normal(&path), file)).collect();
-        let files: BTreeMap<_, File> = files;
-        let bytes = files.values().map(|file| file.content.len() as u64).sum();
-        *self.tree() = Tree { files, directories: BTreeSet::new(), bytes };
+        let mut new = Tree { files: Vec::with_capacity(files.len()), ..Tree::default() };
+        files.into_iter().for_each(|(path, file)| new.put(normal(&path), file));
+        *self.tree() = new;
     }
 
     /// What it holds. Costs nothing: no file is looked at.

@@ -59,7 +59,8 @@ pub struct EventRecorder {
     component: Arc<str>,
     host: Arc<str>,
     client: Client,
-    queue: mpsc::Sender<Recorded>,
+    /// Boxed: a queue has room for 32 from the start, and every node has one.
+    queue: mpsc::Sender<Box<Recorded>>,
     _task: Arc<AbortOnDropHandle<()>>,
 }
 
@@ -151,17 +152,17 @@ impl EventRecorder {
             host: Arc::clone(&self.host),
             time: self.client.clock().now(),
         };
-        if let Err(refused) = self.queue.try_send(event) {
+        if let Err(refused) = self.queue.try_send(Box::new(event)) {
             tracing::warn!(reason, %refused, "event dropped: too many are waiting");
         }
     }
 }
 
-async fn write_all(client: Client, mut recorded: mpsc::Receiver<Recorded>) {
+async fn write_all(client: Client, mut recorded: mpsc::Receiver<Box<Recorded>>) {
     let mut correlator = Correlator::default();
     let mut names = Names::default();
     while let Some(event) = recorded.recv().await {
-        let Some(correlated) = correlator.observe(event) else { continue };
+        let Some(correlated) = correlator.observe(*event) else { continue };
         for attempt in 1.. {
             match write(&client, &mut correlator, &mut names, &correlated).await {
                 Ok(()) => break,

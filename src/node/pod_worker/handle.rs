@@ -72,7 +72,7 @@ impl Handle {
         let state = Arc::new(Mutex::new(state));
         let (wanted, receiver) = watch::channel(wanted);
         let poke = Arc::new(Notify::new());
-        let worker = Worker::new(Arc::clone(machine), Arc::clone(&state), receiver, Arc::clone(&poke), frozen);
+        let mut worker = Worker::new(Arc::clone(machine), Arc::clone(&state), receiver, Arc::clone(&poke), frozen);
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let task = tokio::spawn(async move {
             worker.run().await;

@@ -1,5 +1,6 @@
 //! Starting a container, from its image to its post-start hook.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::{Container, Pod, SecurityContext};
@@ -78,19 +79,20 @@ impl Start {
         self.remove_old_instances(&id).await;
         let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
         let Some(hook) = hook else { return Ok(()) };
-        if let Err(why) = hooks::run(&self.machine, &self.sandbox, &container, &id, hook).await {
+        // Boxed: few have one.
+        if let Err(why) = Box::pin(hooks::run(&self.machine, &self.sandbox, &container, &id, hook)).await {
             tracing::debug!(container = self.name, why, "post-start hook failed");
             self.tell(EventType::Warning, "FailedPostStartHook", "PostStartHook failed");
             let killing = Killing {
                 machine: Arc::clone(&self.machine),
                 pod: Arc::clone(&self.pod),
                 sandbox: self.sandbox.clone(),
-                container,
+                container: self.name.clone(),
                 id,
                 grace: super::plan::grace_period(&self.pod),
                 message: "FailedPostStartHook".to_owned(),
             };
-            kill(killing).await;
+            Box::pin(kill(killing)).await;
             return Err(Failed { reason: "PostStartHookError", message: "PostStartHookError".to_owned() });
         }
         Ok(())
@@ -151,14 +153,14 @@ impl Start {
             groups,
             file_group: of_pod.and_then(|security| security.fs_group),
             oom_score: oom_score(&self.pod, container, &self.machine.config),
-            labels: labels(&self.pod, container),
+            labels: Arc::new(labels(&self.pod, container)),
             env,
         })
     }
 }
 
 /// The labels by which a container is found again.
-fn labels(pod: &Pod, container: &Container) -> std::collections::BTreeMap<String, String> {
+fn labels(pod: &Pod, container: &Container) -> BTreeMap<String, String> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     [
         ("io.kubernetes.container.name", container.name.clone()),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -139,8 +139,7 @@ pub(in crate::node) enum Role {
 }
 
 /// The containers of a pod in the order in which they are started, ephemeral ones (which nothing waits for) last.
-pub(in crate::node) fn containers(spec: &PodSpec) -> impl Iterator<Item = (Role, std::borrow::Cow<'_, Container>)> {
-    use std::borrow::Cow;
+pub(in crate::node) fn containers(spec: &PodSpec) -> impl Iterator<Item = (Role, Cow<'_, Container>)> {
     let init =
         spec.init_containers.iter().flatten().map(|container| (role_of_init(container), Cow::Borrowed(container)));
     let main = spec.containers.iter().map(|container| (Role::Main, Cow::Borrowed(container)));
@@ -149,8 +148,14 @@ pub(in crate::node) fn containers(spec: &PodSpec) -> impl Iterator<Item = (Role,
 }
 
 /// The container of that name.
-pub(in crate::node) fn container(spec: &PodSpec, name: &str) -> Option<(Role, Container)> {
-    containers(spec).find(|(_, container)| container.name == name).map(|(role, found)| (role, found.into_owned()))
+pub(in crate::node) fn container<'a>(spec: &'a PodSpec, name: &str) -> Option<(Role, Cow<'a, Container>)> {
+    containers(spec).find(|(_, container)| container.name == name)
+}
+
+/// The spec of a pod; that of an empty one where it has none.
+pub(in crate::node) fn spec(pod: &Pod) -> &PodSpec {
+    static EMPTY: LazyLock<PodSpec> = LazyLock::new(PodSpec::default);
+    pod.spec.as_ref().unwrap_or(&EMPTY)
 }
 
 pub(in crate::node) fn role_of_init(container: &Container) -> Role {
@@ -215,8 +220,7 @@ impl PodState {
     }
 
     pub(in crate::node) fn spec(&self) -> &PodSpec {
-        static EMPTY: std::sync::LazyLock<PodSpec> = std::sync::LazyLock::new(PodSpec::default);
-        self.pod.spec.as_ref().unwrap_or(&EMPTY)
+        spec(&self.pod)
     }
 
     /// Notes what the containers have, where a new version of the pod wants it otherwise.

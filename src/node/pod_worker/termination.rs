@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
-use super::state::{Instances, PodState, Role, containers};
+use super::state::{self, Instances, PodState, Role, containers};
 use crate::client::EventType;
 use crate::node::hooks;
 use crate::node::machine::Machine;
@@ -22,7 +22,8 @@ pub(super) struct Killing {
     pub(super) machine: Arc<Machine>,
     pub(super) pod: Arc<Pod>,
     pub(super) sandbox: SandboxStatus,
-    pub(super) container: Container,
+    /// Its name in the pod.
+    pub(super) container: String,
     pub(super) id: ContainerId,
     /// How long it may take, its pre-stop hook included.
     pub(super) grace: Duration,
@@ -33,30 +34,33 @@ pub(super) struct Killing {
 /// Ends a container: pre-stop hook, then its stop signal, then force.
 pub(super) async fn kill(killing: Killing) {
     let Killing { machine, pod, sandbox, container, id, grace, message } = killing;
-    machine.container_event(&pod, &container.name, EventType::Normal, "Killing", message);
+    machine.container_event(&pod, &container, EventType::Normal, "Killing", message);
     let begun = machine.clock().elapsed();
-    let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
-    if let Some(hook) = hook.filter(|_| !grace.is_zero()) {
-        let run = hooks::run(&machine, &sandbox, &container, &id, hook);
+    let found = state::container(state::spec(&pod), &container);
+    let found = found.as_ref().map(|(_, found)| &**found);
+    let hook = found.and_then(|found| found.lifecycle.as_ref()).and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+    if let (Some(found), Some(hook)) = (found, hook.filter(|_| !grace.is_zero())) {
+        // Boxed: few have one.
+        let run = Box::pin(hooks::run(&machine, &sandbox, found, &id, hook));
         match tokio::time::timeout(grace, run).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => {
-                tracing::debug!(container = container.name, why, "pre-stop hook failed");
+                tracing::debug!(container, why, "pre-stop hook failed");
                 machine.container_event(
                     &pod,
-                    &container.name,
+                    &container,
                     EventType::Warning,
                     "FailedPreStopHook",
                     "PreStopHook failed",
                 );
             }
-            Err(_) => tracing::debug!(container = container.name, "pre-stop hook used up the grace period"),
+            Err(_) => tracing::debug!(container, "pre-stop hook used up the grace period"),
         }
     }
     let left = grace.saturating_sub(machine.clock().elapsed() - begun).max(LEAST);
     if let Err(error) = machine.runtime.stop_container(&id, left).await {
         let message = format!("error killing container: {error}");
-        machine.container_event(&pod, &container.name, EventType::Warning, "FailedKillPod", message);
+        machine.container_event(&pod, &container, EventType::Warning, "FailedKillPod", message);
     }
 }
 
@@ -66,9 +70,9 @@ pub(super) struct PodKilling {
     pod: Arc<Pod>,
     sandbox: Option<SandboxStatus>,
     /// Together: first those that do the pod's work.
-    workers: Vec<(Container, ContainerId)>,
+    workers: Vec<(String, ContainerId)>,
     /// Then, one after the other, sidecars: the last first.
-    sidecars: Vec<(Container, ContainerId)>,
+    sidecars: Vec<(String, ContainerId)>,
     deadline: Timestamp,
 }
 
@@ -79,7 +83,7 @@ impl PodKilling {
             let running = state.instances(&container.name).filter(|instances| instances.is_running());
             let Some(last) = running.and_then(|instances: &Instances| instances.last.as_ref()) else { continue };
             let list = if role == Role::Sidecar { &mut sidecars } else { &mut workers };
-            list.push((container.into_owned(), last.id.clone()));
+            list.push((container.name.clone(), last.id.clone()));
         }
         sidecars.reverse();
         let deadline = machine.clock().now().checked_add(grace).unwrap_or(Timestamp::MAX);
@@ -90,12 +94,12 @@ impl PodKilling {
     /// Ends the pod: its containers, then its sandbox.
     pub(super) async fn run(self) {
         let Some(sandbox) = &self.sandbox else { return };
-        let killing = |(container, id): &(Container, ContainerId)| {
+        let killing = |(container, id): &(String, ContainerId)| {
             kill(Killing {
                 machine: Arc::clone(&self.machine),
                 pod: Arc::clone(&self.pod),
                 sandbox: sandbox.clone(),
-                message: format!("Stopping container {}", container.name),
+                message: format!("Stopping container {container}"),
                 container: container.clone(),
                 id: id.clone(),
                 grace: self.machine.clock().until(self.deadline),

@@ -18,7 +18,7 @@ use super::plan::{Action, Plan, backoff_key, full_name, grace_period, plan};
 use super::recall;
 use super::report::{self, Reported};
 use super::start::{Failed, Start};
-use super::state::{Condemned, Ending, PodState, Waiting, container};
+use super::state::{Condemned, Ending, PodState, Waiting};
 use super::termination::{Killing, PodKilling, kill};
 use crate::api::ApiError;
 use crate::client::EventType;
@@ -93,7 +93,7 @@ pub(super) struct Worker {
     deleted: bool,
     /// What was last written and came out otherwise, and the revision that it got: the same is not written over it
     /// again.
-    written: Option<(PodStatus, u64)>,
+    written: Option<Box<(PodStatus, u64)>>,
 }
 
 impl Worker {
@@ -153,7 +153,7 @@ impl Worker {
     }
 
     /// Works until the pod is no more.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         loop {
             if std::mem::take(&mut self.look) || self.look_at.is_some_and(|at| at <= self.now()) {
                 self.look_at = None;
@@ -386,11 +386,10 @@ impl Worker {
             }
             Action::Kill(name, Condemned { message, grace }) => {
                 let state = self.state();
-                let (_, container) = container(pod.spec.as_ref()?, &name)?;
                 let id = state.instances(&name)?.last.as_ref()?.id.clone();
                 let (sandbox, grace) = (state.sandbox.clone()?, grace.unwrap_or_else(|| grace_period(&pod)));
                 drop(state);
-                let killing = Killing { machine, pod, sandbox, container, id, grace, message };
+                let killing = Killing { machine, pod, sandbox, container: name.clone(), id, grace, message };
                 Box::pin(async move {
                     kill(killing).await;
                     Done::Killed(name)
@@ -439,10 +438,10 @@ impl Worker {
         self.stale = false;
         let news = |status: &PodStatus| {
             let said = |written: &(PodStatus, u64)| written.0 == *status && written.1 == revision(&pod);
-            pod.status.as_ref() != Some(status) && !self.written.as_ref().is_some_and(said)
+            pod.status.as_ref() != Some(status) && !self.written.as_deref().is_some_and(said)
         };
         if let Some(status) = status.filter(|status| !self.frozen && news(status)) {
-            self.written = Some((status.clone(), 0));
+            self.written = Some(Box::new((status.clone(), 0)));
             let (machine, state) = (Arc::clone(&self.machine), Arc::clone(&self.state));
             self.writing = Some(Box::pin(report::write(machine, state, pod, status)));
         } else if over && pod.metadata.deletion_timestamp.is_some() && !self.deleted {

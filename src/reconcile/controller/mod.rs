@@ -56,7 +56,12 @@ impl<R: Reconciler> Controller<R> {
     /// reference names it.
     pub fn owns<K: ApiType>(self) -> Self {
         self.watches(|change: &Change<K>, _| {
-            change.versions().filter_map(|object| owner::<R::Object>(object.metadata())).collect()
+            let [old, new] = [&change.old, &change.new]
+                .map(|object| object.as_ref().and_then(|object| controller_of(object.metadata())));
+            // Mostly the same: it is looked at once.
+            let before = change.old.as_ref().filter(|_| old != new);
+            let versions = before.into_iter().chain(&change.new);
+            versions.filter_map(|object| owner::<R::Object>(object.metadata())).collect()
         })
     }
 
@@ -121,8 +126,8 @@ async fn call<R: Reconciler>(reconciler: &R, key: ObjectRef, ctx: &Context) -> R
 /// The object of type `K` that controls the one with that metadata.
 fn owner<K: ApiType>(meta: &ObjectMeta) -> Option<ObjectRef> {
     let owner = controller_of(meta)?;
-    let group = |api_version: &str| api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
-    (owner.kind == K::KIND && group(&owner.api_version) == K::GROUP)
+    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+    (owner.kind == K::KIND && group == K::GROUP)
         .then(|| ObjectRef::new(meta.namespace.clone().unwrap_or_default(), owner.name.clone()))
 }
 

@@ -41,9 +41,13 @@ impl<T> Default for Queue<T> {
 impl<T: Clone + Ord> Queue<T> {
     /// Adds a key.
     pub(super) fn add(&mut self, key: T) {
-        if self.wanted.insert(key.clone()) && !self.working.contains(&key) {
-            self.ready.push_back(key);
+        if self.wanted.contains(&key) {
+            return;
         }
+        if !self.working.contains(&key) {
+            self.ready.push_back(key.clone());
+        }
+        self.wanted.insert(key);
     }
 
     /// Adds a key at that time; an earlier time that it waits for already is kept.

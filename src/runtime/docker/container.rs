@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, Mount as DockerMount};
@@ -73,7 +74,7 @@ impl DockerRuntime {
         let (mounts, message) = blocking(move || prepare(&files, &prepared, now)).await?;
 
         let mut labels = self.labels(label::CONTAINER);
-        labels.extend(config.labels.clone());
+        labels.extend(config.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
         labels.extend(label::labels([
             (label::POD_NAME, of_pod(label::POD_NAME)),
             (label::POD_NAMESPACE, of_pod(label::POD_NAMESPACE)),
@@ -161,7 +162,7 @@ impl DockerRuntime {
             image_id: text(label::IMAGE_ID),
             created_at: label::created(&labels),
             state: state(&found, label::created(&labels)),
-            labels: label::given(&labels),
+            labels: Arc::new(label::given(&labels)),
             limits: found.host_config.as_ref().map(resources::read).unwrap_or_default(),
         };
         if let ContainerState::Exited(exit) = &mut status.state {

@@ -104,7 +104,7 @@ impl Container {
             image_id: self.image_id.clone(),
             created_at: self.created_at,
             state: self.state.borrow().clone(),
-            labels: self.config.labels.clone(),
+            labels: Arc::clone(&self.config.labels),
             limits: *self.limits(),
         }
     }

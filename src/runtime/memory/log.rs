@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::api::{LogOptions, Output};
 use crate::clock::Clock;
@@ -43,7 +43,7 @@ struct Pieces {
 struct Shared {
     clock: Clock,
     pieces: Mutex<Pieces>,
-    changed: watch::Sender<()>,
+    changed: Notify,
 }
 
 /// A container's log. Clones are the same log.
@@ -52,7 +52,7 @@ pub(super) struct Log(Arc<Shared>);
 
 impl Log {
     pub(super) fn new(clock: Clock) -> Self {
-        Self(Arc::new(Shared { clock, pieces: Mutex::default(), changed: watch::Sender::new(()) }))
+        Self(Arc::new(Shared { clock, pieces: Mutex::default(), changed: Notify::new() }))
     }
 
     fn pieces(&self) -> MutexGuard<'_, Pieces> {
@@ -73,13 +73,13 @@ impl Log {
             pieces.dropped += 1;
         }
         drop(pieces);
-        self.0.changed.send_replace(());
+        self.0.changed.notify_waiters();
     }
 
     /// Ends the log: followers get the rest, then the end.
     pub(super) fn close(&self) {
         self.pieces().closed = true;
-        self.0.changed.send_replace(());
+        self.0.changed.notify_waiters();
     }
 
     /// The size of what is kept, in bytes.
@@ -95,21 +95,22 @@ impl Log {
 
     /// The pieces from `position` on, then (where `follow`) those to come, until the log is closed.
     pub(super) fn stream(&self, position: usize, follow: bool) -> BoxStream<'static, Piece> {
-        let state = (self.clone(), self.0.changed.subscribe(), position);
-        stream::unfold(state, move |(log, mut changed, position)| async move {
-            loop {
-                changed.borrow_and_update();
+        stream::unfold((self.clone(), position), move |(log, position)| async move {
+            let (piece, position) = loop {
+                // From before the look: what is written after that is told.
+                let changed = log.0.changed.notified();
                 let (next, closed) = {
                     let pieces = log.pieces();
                     let index = position.max(pieces.dropped);
                     (pieces.kept.get(index - pieces.dropped).cloned().map(|piece| (piece, index + 1)), pieces.closed)
                 };
                 match next {
-                    Some((piece, position)) => return Some((piece, (log, changed, position))),
+                    Some(next) => break next,
                     None if closed || !follow => return None,
-                    None => changed.changed().await.ok()?,
+                    None => changed.await,
                 }
-            }
+            };
+            Some((piece, (log, position)))
         })
         .boxed()
     }

@@ -195,7 +195,9 @@ impl Runtime for MemoryRuntime {
         // As container runtimes have it, under what the pod sets.
         let given = [("PATH", SEARCH_PATH.to_owned()), ("HOSTNAME", owner.config.hostname.clone())];
         let given = given.map(|(name, value)| (name.to_owned(), value));
-        config.env.splice(..0, given.into_iter().filter(|(_, value)| !value.is_empty()));
+        let own = std::mem::take(&mut config.env);
+        config.env = Vec::with_capacity(given.len() + own.len()); // no more than is needed: there are many containers
+        config.env.extend(given.into_iter().filter(|(_, value)| !value.is_empty()).chain(own));
         let container =
             Container::new(id.clone(), sandbox.clone(), place, config, image, &present, &self.0.host, events);
         tables.containers.insert(id.clone(), Arc::new(container));

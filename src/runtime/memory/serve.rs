@@ -19,7 +19,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::UdpSocket;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::context::ContainerContext;
 use super::health::{self, Health};
@@ -51,7 +51,7 @@ impl Server {
                 return 1;
             }
         };
-        let (closing, close) = watch::channel(false);
+        let close = CancellationToken::new();
         let mut connections: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
         for socket in &sockets {
             connections.push(Box::pin(self.answer_datagrams(socket, close.clone())));
@@ -74,7 +74,7 @@ impl Server {
             }
         }
         drop(incoming);
-        closing.send_replace(true);
+        close.cancel();
         while connections.next().await.is_some() {}
         0
     }
@@ -104,7 +104,7 @@ impl Server {
         Ok((listeners, sockets))
     }
 
-    async fn serve(&self, mut stream: PodStream, close: watch::Receiver<bool>) {
+    async fn serve(&self, mut stream: PodStream, close: CancellationToken) {
         // hyper's own detection gives up a connection that has not spoken yet when the server closes; a request that
         // is on its way then would be lost.
         let Ok(begun) = beginning(&mut stream).await else { return };
@@ -117,7 +117,7 @@ impl Server {
         }
     }
 
-    async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, mut close: watch::Receiver<bool>) {
+    async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, close: CancellationToken) {
         let service = service_fn(|request: Request<Incoming>| async move {
             Ok::<_, Infallible>(answer(&self.context, &self.health, &request))
         });
@@ -131,14 +131,14 @@ impl Server {
         tokio::select! {
             biased;
             _ = &mut connection => {}
-            () = closed(&mut close) => {
+            () = close.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;
             }
         }
     }
 
-    async fn serve_http2<S>(&self, stream: S, mut close: watch::Receiver<bool>)
+    async fn serve_http2<S>(&self, stream: S, close: CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -159,14 +159,14 @@ impl Server {
         tokio::select! {
             biased;
             _ = &mut connection => {}
-            () = closed(&mut close) => {
+            () = close.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;
             }
         }
     }
 
-    async fn answer_datagrams(&self, socket: &UdpSocket, mut close: watch::Receiver<bool>) {
+    async fn answer_datagrams(&self, socket: &UdpSocket, close: CancellationToken) {
         let mut buffer = vec![0; 64 << 10];
         loop {
             tokio::select! {
@@ -174,7 +174,7 @@ impl Server {
                 received = socket.recv_from(&mut buffer) => if let Ok((_, sender)) = received {
                     let _ = socket.send_to(text(&self.context).as_bytes(), sender).await; // datagrams may be lost
                 },
-                () = closed(&mut close) => return,
+                () = close.cancelled() => return,
             }
         }
     }
@@ -228,11 +228,6 @@ fn answer(context: &ContainerContext, health: &Health, request: &Request<Incomin
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// Waits until the server closes.
-async fn closed(close: &mut watch::Receiver<bool>) {
-    let _ = close.wait_for(|closing| *closing).await; // a server that is gone has closed
 }
 
 /// The program of an image that nobody described: what the pod asks to run, where simulated containers have it, else

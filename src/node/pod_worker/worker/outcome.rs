@@ -3,12 +3,12 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::Container;
 
 use super::{Done, LONGEST_MOUNT_RETRY, SYNC_RETRY, Worker};
 use crate::client::EventType;
 use crate::node::pod_worker::start::Failed;
-use crate::node::pod_worker::state::{Condemned, Instances, Waiting, container, containers};
+use crate::node::pod_worker::state::{Condemned, Instances, Waiting, container, containers, spec};
 use crate::node::probe::{Aspect, Key, Outcome};
 use crate::node::resize;
 use crate::node::volume::Volumes;
@@ -62,9 +62,10 @@ impl Worker {
         let now = self.now();
         let pull = {
             let pod = Arc::clone(&self.state().pod);
-            let image = pod.spec.as_ref().and_then(|spec| container(spec, name)).and_then(|(_, found)| found.image);
+            let found = container(spec(&pod), name);
+            let image = found.as_ref().and_then(|(_, found)| found.image.as_deref());
             let pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
-            image.and_then(|image| pulls.until_since_update(&image, now))
+            image.and_then(|image| pulls.until_since_update(image, now))
         };
         let (soon, later) = (self.soon(crate::node::images::RETRY), self.soon(SYNC_RETRY));
         let mut state = self.state();
@@ -152,9 +153,8 @@ impl Worker {
             Aspect::Startup if verdict.holds => instances.started = true,
             Aspect::Liveness if verdict.holds => {}
             Aspect::Startup | Aspect::Liveness => {
-                let spec: Option<&PodSpec> = pod.spec.as_ref();
-                let probe =
-                    spec.and_then(|spec| container(spec, name)).and_then(|(_, found)| aspect.of(&found).cloned());
+                let found = container(spec(&pod), name);
+                let probe = found.as_ref().and_then(|(_, found)| aspect.of(found));
                 let grace = probe.and_then(|probe| probe.termination_grace_period_seconds);
                 instances.condemned = Some(Condemned {
                     message: format!("Container {name} failed {} probe, will be restarted", aspect.word()),
