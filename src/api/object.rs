@@ -8,6 +8,7 @@ use std::fmt::{self, Debug};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
@@ -64,6 +65,10 @@ pub trait Body: Any + Debug + Send + Sync {
     fn to_value(&self) -> Result<Value, serde_json::Error>;
     /// Whether `other` is of the same type and equal.
     fn same(&self, other: &dyn Body) -> bool;
+    /// How large its type is, in bytes: by that stores tell how much memory many of them take beside their JSON.
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
     /// For downcasts.
     fn as_any(&self) -> &dyn Any;
     /// For downcasts.
@@ -130,6 +135,10 @@ pub struct Dynamic {
 }
 
 impl Body for Dynamic {
+    /// All is behind pointers, and may be much: as much as a pod, say.
+    fn size(&self) -> usize {
+        size_of::<Pod>()
+    }
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }
@@ -341,6 +350,11 @@ impl Object {
         }
     }
 
+    /// How large the type of its typed form is, in bytes; nothing where there is none now.
+    pub(crate) fn size(&self) -> usize {
+        self.0.body.get().map_or(0, |body| body.size())
+    }
+
     /// The typed form, where letting go of it would save memory.
     fn warm_body(&self) -> Option<&Arc<dyn Body>> {
         let body = self.0.body.get().filter(|body| Arc::strong_count(body) == 1)?;
@@ -517,7 +531,6 @@ impl From<WrongKind> for ApiError {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::Pod;
     use serde_json::json;
 
     use super::*;

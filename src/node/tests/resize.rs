@@ -214,3 +214,30 @@ async fn what_the_runtime_does_not_do_is_told_and_tried_again() {
     assert_eq!(world.sizes("web").await.0, limits(&sized("1", "64Mi")));
     assert_eq!(world.resize_conditions("web").await, []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_pods_take_is_counted_as_they_come_change_and_end() {
+    let world = World::new().await; // with two CPUs
+    let run = async |name: &str, cpu: &str| {
+        world.run_image(name, "x", json!({ "resources": sized(cpu, "64Mi") })).await;
+        world.pass(1).await;
+        let status = world.status(name).await;
+        let why = status.message.unwrap_or_default();
+        let used = why.split("used: ").nth(1).and_then(|rest| rest.split(',').next()).map(str::to_owned);
+        (status.phase.unwrap(), used)
+    };
+    let running = || ("Running".to_owned(), None);
+    let refused = |used: &str| ("Failed".to_owned(), Some(used.to_owned()));
+    assert_eq!(run("first", "1").await, running());
+    assert_eq!(run("refused", "1500m").await, refused("1000"));
+    assert_eq!(run("second", "500m").await, running());
+    assert_eq!(run("third", "1").await, refused("1500"), "one that was refused takes nothing");
+    world.resize("first", sized("400m", "64Mi")).await;
+    world.pass(1).await;
+    assert_eq!(run("fourth", "1").await, running(), "600m were given back");
+    assert_eq!(run("fifth", "200m").await, refused("1900"));
+    world.client.api::<Pod>("default").delete("second").await.unwrap();
+    world.pass(60).await;
+    assert_eq!(run("sixth", "600m").await, running());
+    assert_eq!(run("seventh", "1m").await, refused("2000"));
+}

@@ -95,8 +95,9 @@ impl MemoryStoreBuilder {
         self
     }
 
-    /// How many objects of a resource all keep their typed form (5 000), which takes four times the memory of their JSON.
-    /// With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form two
+    /// How many objects of a resource all keep their typed form (5 000), which takes four times the memory of their JSON:
+    /// of pods, and of what has a type as large; of smaller ones more, so that they take as much together (of events three
+    /// times as many). With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form two
     /// hundred writes later; with four times more, the JSON is made for it. Reading a typed form that was given up costs
     /// decoding the JSON.
     pub fn hot(mut self, objects: usize) -> Self {
@@ -286,14 +287,14 @@ impl Inner {
             return;
         }
         let next = lock::read(&self.history).newest(RECENT).map(|change| change.object.clone());
-        if let Some(object) = next.filter(|object| self.alike(object) > PRINTED * self.hot) {
+        if let Some(object) = next.filter(|object| self.warmth(object) > PRINTED * self.hot) {
             object.print_to_be_cooled();
         }
     }
 
-    /// How many objects there are of the resource of `object`.
-    fn alike(&self, object: &Object) -> usize {
-        lock::read(&self.current).len(object.kind().stored())
+    /// How many pods take as much memory as all objects of the resource of `object`, if they are typed as it is.
+    fn warmth(&self, object: &Object) -> usize {
+        lock::read(&self.current).len(object.kind().stored()) * object.size() / size_of::<Pod>()
     }
 
     fn commit(&self, action: Write) -> Result<Object, StoreError> {
@@ -310,12 +311,12 @@ impl Inner {
         let mut history = lock::write(&self.history);
         let forgotten = history.push(Arc::clone(&change));
         let cool = |object: &Object| {
-            let count = self.alike(object);
-            let print = count > PRINTED * self.hot;
+            let warmth = self.warmth(object);
+            let print = warmth > PRINTED * self.hot;
             if print && !self.prints.load(Ordering::Relaxed) {
                 self.prints.store(true, Ordering::Relaxed);
             }
-            (count > self.hot).then(|| object.cooled(print)).flatten()
+            (warmth > self.hot).then(|| object.cooled(print)).flatten()
         };
         let cooled = history.cool(RECENT, cool);
         let moved = {

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::MemoryStore;
 use crate::api::{Draft, GroupResource, Object};
@@ -182,4 +183,30 @@ async fn what_cools_is_of_a_resource_of_many_objects_whatever_is_written_meanwhi
     }
     let cold = store.get(&many.key()).await.unwrap().unwrap();
     assert!(!cold.ptr_eq(&many) && cold == many, "one of many, among writes of the only one of its resource");
+}
+
+#[tokio::test]
+async fn of_smaller_types_more_objects_stay_typed() {
+    let [pods, maps] = [size_of::<Pod>(), size_of::<ConfigMap>()];
+    // As many as there will be are too many of pods, and not of ConfigMaps.
+    let hot = super::RECENT * (pods + maps) / pods / 2;
+    for (kind, cools) in [("Pod", true), ("ConfigMap", false)] {
+        let store = MemoryStore::builder().hot(hot).build();
+        let mut created = Vec::new();
+        for number in 0..=super::RECENT {
+            let name = format!("m{number}");
+            let draft = if kind == "Pod" {
+                let metadata =
+                    ObjectMeta { name: Some(name), namespace: Some("default".to_owned()), ..ObjectMeta::default() };
+                Draft::new(Pod { metadata, ..Pod::default() })
+            } else {
+                map(&name)
+            };
+            let object = store.commit(Write::Create(draft)).await.unwrap();
+            object.json();
+            created.push(object);
+        }
+        let first = store.get(&created[0].key()).await.unwrap().unwrap();
+        assert_eq!(!first.ptr_eq(&created[0]), cools, "{kind}");
+    }
 }
