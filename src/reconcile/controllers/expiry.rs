@@ -109,8 +109,11 @@ impl Lines {
             match ctx.client().api::<Event>(namespace).delete_with(name, &options).await {
                 Err(error) if !error.is_not_found() && !error.is_conflict() => {
                     tracing::debug!(namespace, name, %error, "an old event is not deleted");
-                    self.queue().push_front(line);
-                    ctx.clock().sleep(RETRY).await;
+                    // Others need not wait for it.
+                    let over = ctx.clock().elapsed() + RETRY;
+                    let mut queue = self.queue();
+                    let at = queue.partition_point(|other| other.over <= over);
+                    queue.insert(at, Line { over, ..line });
                 }
                 _ => {}
             }

@@ -70,7 +70,9 @@ async fn events_from_before_are_judged_by_when_they_happened() {
     let running = expiry::events(&ctx, expiry::EVENT_LIFE);
     world.pass(50).await;
     assert_eq!(names::<Event>(&world).await, created);
-    world.pass(30).await;
+    world.pass(15).await;
+    assert_eq!(names::<Event>(&world).await, ["newer"], "the other does not wait for what is refused");
+    world.pass(15).await;
     assert_eq!(names::<Event>(&world).await, <[&str; 0]>::default());
     assert_eq!(deletions.load(Ordering::Relaxed), 3, "what is refused is tried again");
     running.stop().await;
