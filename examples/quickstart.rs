@@ -13,6 +13,7 @@ use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use orchestrion::api::{DeleteOptions, FieldSelector, LabelSelector, ListOptions, Patch, WatchOptions};
 use orchestrion::client::{Api, RolloutStatus, TypedEvent, WaitError};
 use orchestrion::cluster::{Builder, Cluster};
@@ -66,7 +67,8 @@ async fn run(report: &mut Report, builder: Builder, (deployment, update): (&str,
     let name = "myapp.default.svc.cluster.local";
     let found = cluster.resolve(name).await?.into_iter().next().ok_or("an address in DNS")?;
     let by_name = SocketAddr::new(found, 4000);
-    cluster.reachable("default", "myapp").await;
+    // The rollout is done when its pods are ready; that the Service leads to all of them is another controller's work.
+    report.step("the Service leads to all pods", routed(&cluster)).await?;
     println!("\nrequests to http://{by_ip} (ClusterIP) and http://{name}:4000 (DNS: {found}) are answered by");
     for (pod, count) in report.step("30 requests over both", spread(&[by_ip, by_name], 30)).await? {
         println!("  {count:>3} × {pod}");
@@ -107,6 +109,20 @@ async fn run(report: &mut Report, builder: Builder, (deployment, update): (&str,
     report.step("stop the cluster", stop).await?;
     report.print();
     if failed + failed_again > 0 { Err("requests were lost".into()) } else { Ok(()) }
+}
+
+/// Waits until the Service has three ready endpoints, and carries traffic.
+async fn routed(cluster: &Cluster) -> Result<()> {
+    let of_service = "kubernetes.io/service-name=myapp".parse()?;
+    let three = |slices: &[Arc<EndpointSlice>]| {
+        let endpoints = slices.iter().flat_map(|slice| slice.endpoints.iter().flatten());
+        let ready = |endpoint: &&Endpoint| endpoint.conditions.as_ref().is_some_and(|now| now.ready == Some(true));
+        endpoints.filter(ready).count() == 3
+    };
+    let slices = cluster.client().api::<EndpointSlice>("default");
+    slices.wait_all(of_service, Duration::from_secs(60), three).await?;
+    cluster.reachable("default", "myapp").await;
+    Ok(())
 }
 
 /// Waits until there are three pods, all ready and none on its way out.
