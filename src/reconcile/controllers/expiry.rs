@@ -60,6 +60,19 @@ impl Lines {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a line: mostly the last.
+    fn put(&self, line: Line) {
+        let mut queue = self.queue();
+        let at = match queue.back() {
+            Some(last) if last.over > line.over => queue.partition_point(|other| other.over <= line.over),
+            _ => queue.len(),
+        };
+        queue.insert(at, line);
+        if at == 0 {
+            self.bell.notify_one();
+        }
+    }
+
     async fn follow(&self, ctx: &Context, after: Duration) {
         let clock = *ctx.clock();
         let line = |object: &Object, age: Duration| {
@@ -75,13 +88,7 @@ impl Lines {
                 *self.queue() = all.into();
                 self.bell.notify_one();
             }
-            Followed::Set(object) => {
-                let mut queue = self.queue();
-                queue.push_back(line(&object, Duration::ZERO));
-                if queue.len() == 1 {
-                    self.bell.notify_one();
-                }
-            }
+            Followed::Set(object) => self.put(line(&object, Duration::ZERO)),
             // Its line comes to nothing.
             Followed::Gone(_) | Followed::Progress(_) => {}
         };
@@ -110,10 +117,7 @@ impl Lines {
                 Err(error) if !error.is_not_found() && !error.is_conflict() => {
                     tracing::debug!(namespace, name, %error, "an old event is not deleted");
                     // Others need not wait for it.
-                    let over = ctx.clock().elapsed() + RETRY;
-                    let mut queue = self.queue();
-                    let at = queue.partition_point(|other| other.over <= over);
-                    queue.insert(at, Line { over, ..line });
+                    self.put(Line { over: ctx.clock().elapsed() + RETRY, ..line });
                 }
                 _ => {}
             }
