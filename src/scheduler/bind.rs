@@ -55,7 +55,8 @@ impl Effects {
         tracing::debug!(pod = %pod.key, node, %error, "binding failed");
         scheduler.release(&pod, &node);
         self.world.tell(News::NotBound(Arc::clone(&pod)));
-        self.tell(&pod, "SchedulerError", &format!("binding rejected: {error}"), &Nomination::Keep).await;
+        // Boxed, as it is seldom under way and takes much room.
+        Box::pin(self.tell(&pod, "SchedulerError", &format!("binding rejected: {error}"), &Nomination::Keep)).await;
     }
 
     /// Tells the user that a pod goes nowhere, and makes the room for it that was decided on. The `losers` waited for

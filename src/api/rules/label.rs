@@ -30,20 +30,19 @@ fn is_key_name(text: &str) -> bool {
 pub fn qualified_name(text: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     let key = |what: &str| pattern(&format!("{what}{KEY_TEXT}"), KEY, &["MyName", "my.name", "123-abc"]);
-    let parts: Vec<_> = text.split('/').collect();
-    let name = match parts.as_slice() {
-        [name] => *name,
-        [prefix, name] => {
+    let name = match text.split_once('/') {
+        None => text,
+        Some((_, name)) if name.contains('/') => {
+            let rest = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+            return vec![format!("{} {rest}", key("a valid label key "))];
+        }
+        Some((prefix, name)) => {
             if prefix.is_empty() {
                 complaints.push("prefix part must be non-empty".to_owned());
             } else {
                 complaints.extend(dns_subdomain(prefix).into_iter().map(|message| format!("prefix part {message}")));
             }
-            *name
-        }
-        _ => {
-            let rest = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
-            return vec![format!("{} {rest}", key("a valid label key "))];
+            name
         }
     };
     if name.is_empty() {

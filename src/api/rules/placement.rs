@@ -44,11 +44,12 @@ pub fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
 
 /// Whether `toleration` tolerates `taint`.
 fn tolerated(toleration: &Toleration, taint: &Taint) -> bool {
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let effect = given(&toleration.effect).is_none_or(|effect| effect == taint.effect);
-    let key = given(&toleration.key).is_none_or(|key| key == taint.key);
-    effect
-        && key
+    // What is left out, or empty, is any.
+    let is = |wanted: &Option<String>, found: &str| {
+        wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || wanted == found)
+    };
+    is(&toleration.effect, &taint.effect)
+        && is(&toleration.key, &taint.key)
         && match toleration.operator.as_deref() {
             None | Some("" | "Equal") => {
                 toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()

@@ -3,9 +3,7 @@
 use k8s_openapi::api::core::v1::{Binding, Node, Pod, PodCondition};
 
 use crate::api::field::Path;
-use crate::api::{
-    ApiError, Call, Draft, FieldErrors, GroupKind, GroupResource, Object, Operation, Target, WriteOptions,
-};
+use crate::api::{ApiError, Call, Draft, FieldErrors, GroupResource, Kind, Object, Operation, Target, WriteOptions};
 use crate::server::pipeline::{Inner, check_uid};
 
 /// Labels of a node that its pods get.
@@ -30,7 +28,7 @@ impl Inner {
         let review = pipeline.review(Operation::Create, None);
         let admitted = self.admission.admit(&review, Some(&mut draft)).await?;
         let binding = super::expect::<Binding>(&draft, "Binding")?;
-        validate(binding, &draft.kind().group_kind(), name)?;
+        validate(binding, draft.kind(), name)?;
         self.admission.validate(&review, Some(&draft)).await?;
 
         let topology = self.topology_of(binding.target.name.as_deref().unwrap_or_default()).await?;
@@ -96,7 +94,7 @@ impl Inner {
     }
 }
 
-fn validate(binding: &Binding, kind: &GroupKind, name: &str) -> Result<(), ApiError> {
+fn validate(binding: &Binding, kind: &Kind, name: &str) -> Result<(), ApiError> {
     let mut errors = FieldErrors::new();
     let target = Path::new("target");
     let of = binding.target.kind.as_deref().unwrap_or_default();
@@ -106,7 +104,7 @@ fn validate(binding: &Binding, kind: &GroupKind, name: &str) -> Result<(), ApiEr
     if binding.target.name.as_deref().is_none_or(str::is_empty) {
         errors.required(&target.child("name"), "");
     }
-    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(kind, name, &errors)) }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(&kind.group_kind(), name, &errors)) }
 }
 
 /// Sets a condition; the time of the last transition stays where the status does.

@@ -64,7 +64,8 @@ impl Inner {
         match post {
             Post::Review => self.answer(call, draft).await,
             Post::Binding => self.bind(call, target, draft, options).await,
-            Post::Eviction => self.evict(call, target, draft, options).await,
+            // Boxed: every creation has room for what may come of a post, and this takes much.
+            Post::Eviction => Box::pin(self.evict(call, target, draft, options)).await,
             Post::Token => self.issue_token(call, target, draft, options).await,
         }
     }

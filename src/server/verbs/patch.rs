@@ -32,7 +32,8 @@ impl Inner {
             ));
         }
         if target.subresource == scale::NAME {
-            return self.patch_scale(call, target, patch, options).await;
+            // Boxed: every patch would have room for it.
+            return Box::pin(self.patch_scale(call, target, patch, options)).await;
         }
         let part = subresource::part(target).ok_or_else(crate::server::error::no_such_resource)?;
         let stored = self.stored_target(target)?;

@@ -15,7 +15,8 @@ impl Inner {
         options: &WriteOptions,
     ) -> Result<Object, ApiError> {
         if target.subresource == scale::NAME {
-            return self.update_scale(call, target, &draft, options).await;
+            // Boxed, as what else is seldom under way: every update would have room for it.
+            return Box::pin(self.update_scale(call, target, &draft, options)).await;
         }
         let part = subresource::part(target).ok_or_else(crate::server::error::no_such_resource)?;
         expect_kind(&draft, target)?;
@@ -39,7 +40,7 @@ impl Inner {
                 self.check_spoken(target, &draft, None)?;
                 let mut draft = self.to_stored(draft)?;
                 wipe_version(&mut draft, &target.name)?;
-                pipeline.create(draft).await?
+                Box::pin(pipeline.create(draft)).await?
             }
             (result, _) => result?,
         };
