@@ -14,7 +14,7 @@ use super::Scheduler;
 use super::config::DEFAULT_SCHEDULER;
 use super::framework::ClusterEvent;
 use super::queue::Hints;
-use super::snapshot::PodInfo;
+use super::snapshot::{PodInfo, has_ended};
 use crate::api::ApiType;
 use crate::client::{Change, Client, Informers, Subscription};
 use crate::clock::Clock;
@@ -23,7 +23,7 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub(super) enum News {
     /// A pod appeared, changed or went, and whether it is there still; and the node that was nominated for it before.
-    Pod { pod: Arc<PodInfo>, exists: bool, nominated_before: Option<String> },
+    Pod { pod: Arc<Pod>, exists: bool, nominated_before: Option<String> },
     /// A node appeared, changed or went.
     Node { old: Option<Arc<Node>>, new: Option<Arc<Node>> },
     /// A service selects these pods, or none any more.
@@ -85,8 +85,8 @@ impl World {
 
     fn pod_changed(&self, change: &Change<Pod>) {
         let before = change.old.as_ref().and_then(|old| old.status.as_ref()?.nominated_node_name.clone());
-        let pod = Arc::new(PodInfo::new(Arc::clone(change.object())));
-        let exists = change.new.is_some() && !pod.has_ended();
+        let pod = Arc::clone(change.object());
+        let exists = change.new.is_some() && !has_ended(&pod);
         self.tell(News::Pod { pod, exists, nominated_before: before });
     }
 

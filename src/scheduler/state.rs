@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 
 use super::Unplaced;
 use super::follow::{News, World};
@@ -67,8 +67,13 @@ impl State {
         self.queue.event(event, world.now(), world);
     }
 
-    fn pod_changed(&mut self, pod: Arc<PodInfo>, exists: bool, nominated_before: Option<&str>, world: &World) {
-        let known = self.cache.pod(pod.uid()).map(|(pod, assumed)| (Arc::clone(pod), assumed));
+    fn pod_changed(&mut self, pod: Arc<Pod>, exists: bool, nominated_before: Option<&str>, world: &World) {
+        let known = self.cache.pod(pod.metadata.uid.as_deref().unwrap_or_default());
+        let known = known.map(|(pod, assumed)| (Arc::clone(pod), assumed));
+        let pod = Arc::new(match &known {
+            Some((known, _)) => known.with_version(pod),
+            None => PodInfo::new(pod),
+        });
         if !exists {
             self.queue.remove(pod.uid());
             self.cache.surroundings().nominate(&pod, None);

@@ -1,6 +1,7 @@
 //! A pod, with what the scheduler reads of it worked out once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, PodAffinityTerm, PodSpec, Toleration};
@@ -37,12 +38,19 @@ pub struct Term {
 /// The labels of each namespace.
 pub type Namespaces = BTreeMap<String, BTreeMap<String, String>>;
 
-/// One version of a pod, with what the scheduler reads of it worked out once. Cheap to share, never changed.
+/// One version of a pod, with what the scheduler reads of it worked out once ([`Facts`], to which it dereferences).
+/// Cheap to share, never changed.
 #[derive(Clone, Debug)]
 pub struct PodInfo {
     /// The pod.
     pub pod: Arc<Pod>,
-    /// Its namespace and name.
+    facts: Arc<Facts>,
+}
+
+/// What the scheduler reads of a pod's name, labels and spec. Versions that differ in none of these share it.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The pod's namespace and name.
     pub key: ObjectRef,
     /// What it asks for.
     pub requests: Resources,
@@ -120,9 +128,16 @@ impl Term {
     }
 }
 
-impl PodInfo {
-    /// Works out what the scheduler reads of `pod`.
-    pub fn new(pod: Arc<Pod>) -> Self {
+impl Deref for PodInfo {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
+}
+
+impl Facts {
+    fn of(pod: &Pod) -> Self {
         let key = ObjectRef::of(&pod.metadata);
         let affinity = pod.spec.as_ref().and_then(|spec| spec.affinity.as_ref());
         let toward = affinity.and_then(|affinity| affinity.pod_affinity.as_ref());
@@ -142,16 +157,34 @@ impl PodInfo {
             away.map(|a| preferred(&a.preferred_during_scheduling_ignored_during_execution, -1)).unwrap_or_default(),
         );
         Self {
-            requests: Resources::requested_by(&pod),
-            estimate: Resources::estimated_for(&pod),
-            ports: host_ports(&pod),
+            requests: Resources::requested_by(pod),
+            estimate: Resources::estimated_for(pod),
+            ports: host_ports(pod),
             affinity: terms(toward.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),
             anti_affinity: terms(away.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),
             preferences,
-            class: class_of(&pod),
+            class: class_of(pod),
             key,
-            pod,
         }
+    }
+}
+
+impl PodInfo {
+    /// Works out what the scheduler reads of `pod`.
+    pub fn new(pod: Arc<Pod>) -> Self {
+        let facts = Arc::new(Facts::of(&pod));
+        Self { pod, facts }
+    }
+
+    /// As [`PodInfo::new`], for `pod` that may be another version of this one: what is known is not worked out again
+    /// where the generation tells that the spec is the same, and the labels are. (A binding changes neither: nothing
+    /// here depends on the node.)
+    #[must_use]
+    pub fn with_version(&self, pod: Arc<Pod>) -> Self {
+        let (old, new) = (&self.pod.metadata, &pod.metadata);
+        let same = new.generation.is_some_and(|generation| generation > 0)
+            && (&old.uid, old.generation, &old.labels) == (&new.uid, new.generation, &new.labels);
+        if same { Self { pod, facts: Arc::clone(&self.facts) } } else { Self::new(pod) }
     }
 
     /// Its UID.
@@ -203,10 +236,12 @@ impl PodInfo {
 
     /// Whether `other`, another version of it, takes the same of its node.
     pub(super) fn takes_the_same(&self, other: &Self) -> bool {
-        (&self.requests, &self.estimate, &self.ports) == (&other.requests, &other.estimate, &other.ports)
-            && self.affinity == other.affinity
-            && self.anti_affinity == other.anti_affinity
-            && self.preferences == other.preferences
+        fn rules(facts: &Facts) -> impl PartialEq + '_ {
+            (&facts.affinity, &facts.anti_affinity, &facts.preferences)
+        }
+        Arc::ptr_eq(&self.facts, &other.facts)
+            || ((&self.requests, &self.estimate, &self.ports) == (&other.requests, &other.estimate, &other.ports)
+                && rules(self) == rules(other))
     }
 
     /// Whether `other`, another version of it, is the same to other pods.
@@ -255,9 +290,14 @@ impl PodInfo {
 
     /// Whether it has run to its end: it then takes no room any more.
     pub fn has_ended(&self) -> bool {
-        let phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        matches!(phase, Some("Succeeded" | "Failed"))
+        has_ended(&self.pod)
     }
+}
+
+/// Whether `pod` has run to its end.
+pub(in crate::scheduler) fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn host_ports(pod: &Pod) -> Vec<HostPort> {
@@ -273,4 +313,34 @@ fn host_ports(pod: &Pod) -> Vec<HostPort> {
             Some(HostPort { ip, protocol: port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()), port: number })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn version(generation: Option<i64>, label: &str, cpu: &str) -> Arc<Pod> {
+        let resources = json!({"requests": {"cpu": cpu}});
+        let pod: Value = json!({
+            "metadata": {"name": "web", "namespace": "default", "uid": "1", "generation": generation, "labels": {"app": label}},
+            "spec": {"containers": [{"name": "web", "image": "web", "resources": resources}]}
+        });
+        Arc::new(serde_json::from_value(pod).unwrap())
+    }
+
+    #[test]
+    fn what_is_known_of_a_version_is_that_of_the_next_where_generation_and_labels_are() {
+        let shares = |old: Arc<Pod>, new: Arc<Pod>| {
+            let (old, anew) = (PodInfo::new(old), PodInfo::new(Arc::clone(&new)));
+            let new = old.with_version(new);
+            assert_eq!((&new.requests, new.class, &new.key), (&anew.requests, anew.class, &anew.key));
+            Arc::ptr_eq(&old.facts, &new.facts)
+        };
+        assert!(shares(version(Some(1), "web", "1"), version(Some(1), "web", "1")));
+        assert!(!shares(version(Some(1), "web", "1"), version(Some(2), "web", "2")), "a resize");
+        assert!(!shares(version(Some(1), "web", "1"), version(Some(1), "other", "1")), "other labels");
+        assert!(!shares(version(None, "web", "1"), version(None, "web", "2")), "a server that does not count");
+    }
 }

@@ -113,17 +113,20 @@ pub struct Masters;
 const OWN_REVIEWS: &[&str] = &["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"];
 const DISCOVERY: &[&str] = &["/api", "/apis", "/healthz", "/livez", "/openapi", "/readyz", "/version"];
 
+/// Whether that is to read what every authenticated user may (upstream's `system:discovery` and
+/// `system:public-info-viewer`).
+pub(in crate::server) fn discovers(verb: &str, path: &str) -> bool {
+    let below = |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    matches!(verb, "get" | "head") && DISCOVERY.iter().any(below)
+}
+
 #[async_trait]
 impl Authorizer for Masters {
     async fn authorize(&self, attributes: &Attributes<'_>) -> Verdict {
         let member = |group: &str| attributes.user.groups.iter().any(|of| of == group);
         let basic = match attributes.access {
             Access::Resource { resource, .. } => attributes.verb == "create" && OWN_REVIEWS.contains(&resource),
-            Access::Path(path) => {
-                let below =
-                    |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-                matches!(attributes.verb, "get" | "head") && DISCOVERY.iter().any(below)
-            }
+            Access::Path(path) => discovers(attributes.verb, path),
         };
         match member("system:masters") || (basic && member("system:authenticated")) {
             true => Verdict::Allow,

@@ -2,9 +2,7 @@
 
 use crate::api::{ApiError, Reason, User};
 use crate::server::authn::{AUTHENTICATED, MASTERS};
-
-/// Paths that every authenticated user may read (upstream's `system:discovery` and `system:public-info-viewer`).
-const DISCOVERY: &[&str] = &["/api", "/apis", "/openapi", "/version", "/healthz", "/livez", "/readyz"];
+use crate::server::authz::discovers;
 
 /// Paths that service accounts may read beside (upstream's `system:service-account-issuer-discovery`).
 const ISSUER: &[&str] = &["/.well-known/openid-configuration", "/openid/v1/jwks"];
@@ -20,10 +18,8 @@ pub(crate) fn is_member(user: &User, group: &str) -> bool {
 /// # Errors
 /// Forbidden, in upstream's words.
 pub(crate) fn path(user: &User, method: &str, path: &str) -> Result<(), ApiError> {
-    let below = |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let discovers = matches!(method, "get" | "head") && DISCOVERY.iter().any(below);
     let checks_tokens = method == "get" && ISSUER.contains(&path) && is_member(user, SERVICE_ACCOUNTS);
-    if is_member(user, MASTERS) || (is_member(user, AUTHENTICATED) && discovers) || checks_tokens {
+    if is_member(user, MASTERS) || (is_member(user, AUTHENTICATED) && discovers(method, path)) || checks_tokens {
         return Ok(());
     }
     let message = format!("forbidden: User \"{}\" cannot {method} path \"{path}\"", user.name);
