@@ -84,8 +84,9 @@ impl Call {
 pub struct Target {
     /// The kind, in the version that the caller speaks.
     pub kind: Arc<Kind>,
-    /// The namespace; empty for cluster-scoped kinds, and for lists and watches over all namespaces.
-    pub namespace: String,
+    /// The namespace; empty for cluster-scoped kinds, and for lists and watches over all namespaces. Shared: one client makes
+    /// many calls in one namespace.
+    pub namespace: Arc<str>,
     /// The name; empty for lists, watches and creations.
     pub name: String,
     /// The subresource; empty for the object itself.
@@ -94,12 +95,12 @@ pub struct Target {
 
 impl Target {
     /// All objects of `kind` in `namespace` (empty: all namespaces).
-    pub fn all(kind: Arc<Kind>, namespace: impl Into<String>) -> Self {
+    pub fn all(kind: Arc<Kind>, namespace: impl Into<Arc<str>>) -> Self {
         Self { kind, namespace: namespace.into(), name: String::new(), subresource: String::new() }
     }
 
     /// The object `name` of `kind` in `namespace` (empty for cluster-scoped kinds).
-    pub fn one(kind: Arc<Kind>, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn one(kind: Arc<Kind>, namespace: impl Into<Arc<str>>, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::all(kind, namespace) }
     }
 

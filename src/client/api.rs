@@ -58,7 +58,7 @@ impl DynamicApi {
     fn home(&self, meta: &ObjectMeta, name: &str) -> Target {
         let mut target = self.one(name);
         if target.namespace.is_empty() && target.kind.namespaced {
-            target.namespace = meta.namespace.clone().unwrap_or_default();
+            target.namespace = meta.namespace.as_deref().unwrap_or_default().into();
         }
         target
     }

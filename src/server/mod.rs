@@ -101,7 +101,8 @@ impl Inner {
             namespace: &target.namespace,
             name: &target.name,
         };
-        if let Verdict::Deny(why) = self.authorizer.authorize(&Attributes { user: &call.user, verb, access }).await {
+        let attributes = Attributes { user: &call.user, verb, access };
+        if let Verdict::Deny(why) = authz::decide(&*self.authorizer, &attributes).await {
             return Err(authz::refusal(&call.user, verb, target, &why));
         }
         let known = match target.subresource.as_str() {

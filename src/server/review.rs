@@ -9,7 +9,7 @@ use k8s_openapi::api::authorization::v1::{
     SubjectRulesReviewStatus,
 };
 
-use super::authz::{Access, Attributes, Verdict};
+use super::authz::{Access, Attributes, Verdict, decide};
 use super::pipeline::Inner;
 use crate::api::field::{FieldErrors, Path};
 use crate::api::{ApiError, Call, Draft, Object, User};
@@ -101,7 +101,7 @@ impl Inner {
                 return SubjectAccessReviewStatus::default();
             }
         };
-        match self.authorizer.authorize(&Attributes { user, verb, access }).await {
+        match decide(&*self.authorizer, &Attributes { user, verb, access }).await {
             Verdict::Allow => SubjectAccessReviewStatus { allowed: true, ..SubjectAccessReviewStatus::default() },
             Verdict::Deny(why) => SubjectAccessReviewStatus {
                 reason: Some(why).filter(|why| !why.is_empty()),

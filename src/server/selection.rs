@@ -44,7 +44,7 @@ impl Selection {
                 .map(|requirement| requirement.value.clone())
         };
         let name = if target.name.is_empty() { equal(NAME) } else { Some(target.name.clone()) };
-        let mut namespace = target.namespace.clone();
+        let mut namespace = target.namespace.to_string();
         if namespace.is_empty() && kind.namespaced {
             namespace = equal(NAMESPACE).unwrap_or_default();
         }

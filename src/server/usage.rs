@@ -31,7 +31,7 @@ impl Inner {
         let object = self.read(&measured).await?;
         let found = self.measure(&target.kind, vec![object]).await.pop();
         found.ok_or_else(|| {
-            let name = match target.namespace.as_str() {
+            let name = match &*target.namespace {
                 "" => target.name.clone(),
                 namespace => format!("{namespace}/{}", target.name),
             };

@@ -46,7 +46,7 @@ impl Admission for NamespaceLifecycle {
                 false => Ok(()),
             };
         }
-        let name = target.namespace.as_str();
+        let name = &*target.namespace;
         let Some(namespace) = self.store.get(&Key::new(self.namespaces.clone(), "", name)).await? else {
             return Err(ApiError::not_found(&self.namespaces, name));
         };

@@ -27,9 +27,9 @@ pub(super) fn enter_namespace(meta: &mut ObjectMeta, target: &Target) -> Result<
         return Ok(());
     }
     match meta.namespace.as_deref().unwrap_or_default() {
-        given if given == target.namespace => Ok(()),
+        given if *given == *target.namespace => Ok(()),
         "" => {
-            meta.namespace = Some(target.namespace.clone());
+            meta.namespace = Some(target.namespace.to_string());
             Ok(())
         }
         _ => Err(error::namespace_mismatch()),

@@ -69,7 +69,7 @@ impl Inner {
 
     /// The stored object that a target (in the stored version) names, where there is one.
     pub(super) async fn find(&self, target: &Target) -> Result<Option<Object>, ApiError> {
-        let namespace = if target.kind.namespaced { target.namespace.as_str() } else { "" };
+        let namespace = if target.kind.namespaced { &*target.namespace } else { "" };
         Ok(self.store.get(&Key::new(target.kind.stored().clone(), namespace, &target.name)).await?)
     }
 }

@@ -23,7 +23,7 @@ impl Inner {
             return Err(ApiError::bad_request("name in URL does not match name in Binding object"));
         }
         let pods = self.pods()?;
-        let pod = Target::one(pods.clone(), &target.namespace, name.clone()).sub("binding");
+        let pod = Target::one(pods.clone(), target.namespace.clone(), name.clone()).sub("binding");
         let pipeline = self.pipeline(call, &pod, options.dry_run);
         let review = pipeline.review(Operation::Create, None);
         let admitted = self.admission.admit(&review, Some(&mut draft)).await?;

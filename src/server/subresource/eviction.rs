@@ -29,7 +29,7 @@ impl Inner {
         options: &WriteOptions,
     ) -> Result<Object, ApiError> {
         let pods = self.pods()?;
-        let pod = Target::one(pods, &target.namespace, &target.name);
+        let pod = Target::one(pods, target.namespace.clone(), &target.name);
         let reviewed = pod.clone().sub("eviction");
         let pipeline = self.pipeline(call, &reviewed, options.dry_run);
         let review = pipeline.review(Operation::Create, None);

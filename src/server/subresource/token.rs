@@ -95,7 +95,7 @@ impl Inner {
             return Err(ApiError::invalid(&kind, &target.name, &errors));
         }
         request.metadata.name = Some(target.name.clone());
-        request.metadata.namespace = Some(target.namespace.clone());
+        request.metadata.namespace = Some(target.namespace.to_string());
         request.metadata.creation_timestamp = Some(self.time());
         let spec = request.spec.get_or_insert_default();
         let mut node = None;
@@ -129,7 +129,7 @@ impl Inner {
             return Err(ApiError::bad_request(format!("cannot bind token to object of type {version}, Kind={kind}")));
         };
         let name = bound.name.clone().unwrap_or_default();
-        let object = self.read(&Target::one(row, &target.namespace, &name)).await?;
+        let object = self.read(&Target::one(row, target.namespace.clone(), &name)).await?;
         let mut node = (kind == "Node").then(|| name.clone());
         if let Some(pod) = object.as_typed::<Pod>() {
             let spec = pod.spec.as_ref();

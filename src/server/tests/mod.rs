@@ -1,6 +1,7 @@
 //! What a caller of the server sees.
 
 mod admission;
+mod authorization;
 mod create;
 mod delete;
 mod fixture;
