@@ -34,6 +34,16 @@ impl User {
         Self { name: name.into(), groups: groups.iter().map(|group| (*group).to_owned()).collect(), ..Self::default() }
     }
 
+    /// Whether the user is of that group.
+    ///
+    /// ```
+    /// use orchestrion::api::User;
+    /// assert!(User::admin().is_in("system:masters"));
+    /// ```
+    pub fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().any(|of| of == group)
+    }
+
     /// The administrator: may do everything.
     pub fn admin() -> Self {
         Self::new("kubernetes-admin", &["system:masters", "system:authenticated"])

@@ -14,7 +14,7 @@ use super::Scheduler;
 use super::config::DEFAULT_SCHEDULER;
 use super::framework::ClusterEvent;
 use super::queue::Hints;
-use super::snapshot::{PodInfo, has_ended};
+use super::snapshot::PodInfo;
 use crate::api::ApiType;
 use crate::client::{Change, Client, Informers, Subscription};
 use crate::clock::Clock;
@@ -86,8 +86,7 @@ impl World {
     fn pod_changed(&self, change: &Change<Pod>) {
         let before = change.old.as_ref().and_then(|old| old.status.as_ref()?.nominated_node_name.clone());
         let pod = Arc::clone(change.object());
-        let exists = change.new.is_some() && !has_ended(&pod);
-        self.tell(News::Pod { pod, exists, nominated_before: before });
+        self.tell(News::Pod { pod, exists: change.new.is_some(), nominated_before: before });
     }
 
     fn service_changed(&self, change: &Change<Service>) {

@@ -74,7 +74,7 @@ impl State {
             Some((known, _)) => known.with_version(pod),
             None => PodInfo::new(pod),
         });
-        if !exists {
+        if !exists || pod.has_ended() {
             self.queue.remove(pod.uid());
             self.cache.surroundings().nominate(&pod, None);
             if let Some((old, _)) = known {

@@ -17,7 +17,6 @@ pub use self::assume::Cache;
 use self::changes::Changes;
 pub use self::changes::Moment;
 pub use self::node_info::NodeInfo;
-pub(super) use self::pod_info::has_ended;
 pub use self::pod_info::{Facts, HostPort, Namespaces, PodInfo, Term};
 pub use self::resources::{DEFAULT_MEMORY, DEFAULT_MILLI_CPU, Resources};
 use crate::api::rules::label::selector_matches;

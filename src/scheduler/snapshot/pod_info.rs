@@ -290,14 +290,9 @@ impl PodInfo {
 
     /// Whether it has run to its end: it then takes no room any more.
     pub fn has_ended(&self) -> bool {
-        has_ended(&self.pod)
+        let phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
     }
-}
-
-/// Whether `pod` has run to its end.
-pub(in crate::scheduler) fn has_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn host_ports(pod: &Pod) -> Vec<HostPort> {

@@ -18,7 +18,7 @@ impl Tokens {
 
     /// Lets `user` in with `token`. The user also becomes a member of `system:authenticated`.
     pub fn add(&self, token: impl Into<String>, mut user: User) {
-        if !user.groups.iter().any(|group| group == AUTHENTICATED) {
+        if !user.is_in(AUTHENTICATED) {
             user.groups.push(AUTHENTICATED.to_owned());
         }
         self.0.write().unwrap_or_else(PoisonError::into_inner).push((token.into(), Arc::new(user)));

@@ -7,6 +7,12 @@ use k8s_openapi::api::authorization::v1::{NonResourceRule, ResourceRule};
 
 use crate::api::{ApiError, GroupResource, Target, User};
 
+/// The group of everybody whose credentials were accepted.
+pub const AUTHENTICATED: &str = "system:authenticated";
+
+/// The group of administrators, who may do everything.
+pub const MASTERS: &str = "system:masters";
+
 /// What somebody wants to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributes<'a> {
@@ -93,14 +99,10 @@ pub trait Authorizer: Debug + Send + Sync {
 /// What an authorizer says; it is not asked about members of `system:masters`. As upstream has it, which puts the
 /// privileged group before all that is configured (`pkg/kubeapiserver/authorizer`): nobody locks the administrator out.
 pub(super) async fn decide(authorizer: &dyn Authorizer, attributes: &Attributes<'_>) -> Verdict {
-    match is_master(attributes.user) {
+    match attributes.user.is_in(MASTERS) {
         true => Verdict::Allow,
         false => authorizer.authorize(attributes).await,
     }
-}
-
-fn is_master(user: &User) -> bool {
-    user.groups.iter().any(|group| group == "system:masters")
 }
 
 /// Everybody may do everything.
@@ -136,12 +138,11 @@ pub(in crate::server) fn discovers(verb: &str, path: &str) -> bool {
 #[async_trait]
 impl Authorizer for Masters {
     async fn authorize(&self, attributes: &Attributes<'_>) -> Verdict {
-        let member = |group: &str| attributes.user.groups.iter().any(|of| of == group);
         let basic = match attributes.access {
             Access::Resource { resource, .. } => attributes.verb == "create" && OWN_REVIEWS.contains(&resource),
             Access::Path(path) => discovers(attributes.verb, path),
         };
-        match is_master(attributes.user) || (basic && member("system:authenticated")) {
+        match attributes.user.is_in(MASTERS) || (basic && attributes.user.is_in(AUTHENTICATED)) {
             true => Verdict::Allow,
             false => Verdict::Deny(String::new()),
         }
@@ -149,9 +150,8 @@ impl Authorizer for Masters {
 
     /// As a cluster with RBAC and its default roles has it: `cluster-admin`, `system:basic-user`, `system:discovery`.
     async fn rules(&self, user: &User, _: &str) -> Rules {
-        let member = |group: &str| user.groups.iter().any(|of| of == group);
-        let mut rules = if is_master(user) { Rules::everything() } else { Rules::default() };
-        if member("system:authenticated") {
+        let mut rules = if user.is_in(MASTERS) { Rules::everything() } else { Rules::default() };
+        if user.is_in(AUTHENTICATED) {
             let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
             for (group, reviews) in BASIC_USER {
                 rules.resources.push(ResourceRule {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::authorize;
 use crate::api::{ApiError, GroupResource, Reason, User};
 use crate::server::authn::{AUTHENTICATED, MASTERS};
 use crate::server::http::front::Config;
@@ -82,7 +81,7 @@ pub(crate) fn impersonated(caller: Arc<User>, headers: &HeaderMap) -> Result<Arc
             "requested impersonation of groups, a UID or extra fields without impersonating a user",
         ));
     }
-    if !authorize::is_member(&caller, MASTERS) {
+    if !caller.is_in(MASTERS) {
         let (resource, name, scope) = match service_account(name) {
             Some((namespace, name)) => ("serviceaccounts", name, format!("in the namespace \"{namespace}\"")),
             None => ("users", name, "at the cluster scope".to_owned()),
@@ -96,7 +95,7 @@ pub(crate) fn impersonated(caller: Arc<User>, headers: &HeaderMap) -> Result<Arc
     if let (Some((namespace, _)), true) = (service_account(name), groups.is_empty()) {
         user.groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
     }
-    if name != "system:anonymous" && !user.groups.iter().any(|group| group == AUTHENTICATED) {
+    if name != "system:anonymous" && !user.is_in(AUTHENTICATED) {
         user.groups.push(AUTHENTICATED.to_owned());
     }
     for (key, value) in extra() {

@@ -8,18 +8,13 @@ use crate::server::authz::discovers;
 const ISSUER: &[&str] = &["/.well-known/openid-configuration", "/openid/v1/jwks"];
 const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
 
-/// Whether `user` is of that group.
-pub(crate) fn is_member(user: &User, group: &str) -> bool {
-    user.groups.iter().any(|own| own == group)
-}
-
 /// Checks that `user` may send a request of that method (in lower case) to a path that is no object.
 ///
 /// # Errors
 /// Forbidden, in upstream's words.
 pub(crate) fn path(user: &User, method: &str, path: &str) -> Result<(), ApiError> {
-    let checks_tokens = method == "get" && ISSUER.contains(&path) && is_member(user, SERVICE_ACCOUNTS);
-    if is_member(user, MASTERS) || (is_member(user, AUTHENTICATED) && discovers(method, path)) || checks_tokens {
+    let checks_tokens = method == "get" && ISSUER.contains(&path) && user.is_in(SERVICE_ACCOUNTS);
+    if user.is_in(MASTERS) || (user.is_in(AUTHENTICATED) && discovers(method, path)) || checks_tokens {
         return Ok(());
     }
     let message = format!("forbidden: User \"{}\" cannot {method} path \"{path}\"", user.name);
