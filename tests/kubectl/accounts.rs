@@ -43,6 +43,8 @@ fn tokens_are_made_on_request_and_let_their_account_in() {
 fn pods_carry_a_token_of_their_account() {
     let cluster = Cluster::start();
     cluster.ok("create namespace team");
+    // A controller makes it; a pod that comes before is refused.
+    cluster.ok("wait --for=create serviceaccount/default -n team --timeout 60s");
     cluster.ok("run web --image=nginx -n team");
     cluster.ok("wait --for=condition=Ready pod/web -n team --timeout 60s");
     let file = |name: &str| {
