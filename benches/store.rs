@@ -59,7 +59,7 @@ impl Bench {
         let drafts: Vec<_> = (self.objects.len()..count).map(|number| self.pod(number)).collect();
         let (created, start) = (drafts.len(), Moment::now());
         for draft in drafts {
-            self.objects.push(self.store.commit(Write::Create(draft)).await.expect("a free name"));
+            self.objects.push(self.store.commit(Write::create(draft)).await.expect("a free name"));
         }
         self.figure("create", created, start, "ops/s");
     }
@@ -101,7 +101,7 @@ impl Bench {
         let drafts: Vec<_> = (0..count).map(|number| self.pod(number)).collect();
         let start = Moment::now();
         for (object, draft) in self.objects.iter_mut().zip(drafts) {
-            let write = Write::Update { object: draft, expected: object.revision() };
+            let write = Write::update(draft, object.revision());
             *object = self.store.commit(write).await.expect("nobody else writes");
         }
         self.figure(name, count, start, "ops/s");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use indexmap::IndexMap;
 
-use super::key::Revision;
+use super::key::{Key, NamespacedName, Revision};
 use super::kind::Kind;
 use super::kinds::Kinds;
 use super::node_endpoint::{Connect, Connection};
@@ -94,24 +94,33 @@ impl Call {
 pub struct Target {
     /// The kind, in the version that the caller speaks.
     pub kind: Arc<Kind>,
-    /// The namespace; empty for cluster-scoped kinds, and for lists and watches over all namespaces. Shared: one client makes
-    /// many calls in one namespace.
-    pub namespace: Arc<str>,
-    /// The name; empty for lists, watches and creations.
-    pub name: String,
+    /// The namespace (empty for cluster-scoped kinds, and for lists and watches over all namespaces) and the name (empty for
+    /// lists, watches and creations).
+    pub object: NamespacedName,
     /// The subresource; empty for the object itself.
     pub subresource: String,
 }
 
 impl Target {
     /// All objects of `kind` in `namespace` (empty: all namespaces).
-    pub fn all(kind: Arc<Kind>, namespace: impl Into<Arc<str>>) -> Self {
-        Self { kind, namespace: namespace.into(), name: String::new(), subresource: String::new() }
+    pub fn all(kind: Arc<Kind>, namespace: &str) -> Self {
+        Self::one(kind, namespace, "")
     }
 
-    /// The object `name` of `kind` in `namespace` (empty for cluster-scoped kinds).
-    pub fn one(kind: Arc<Kind>, namespace: impl Into<Arc<str>>, name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::all(kind, namespace) }
+    /// The object `name` of `kind` in `namespace` (which cluster-scoped kinds have none of).
+    pub fn one(kind: Arc<Kind>, namespace: &str, name: &str) -> Self {
+        let namespace = if kind.namespaced { namespace } else { "" };
+        Self { kind, object: NamespacedName::new(namespace, name), subresource: String::new() }
+    }
+
+    /// The object of that name in the same namespace, or the same subresource of it.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Self {
+        if name == self.name() {
+            return self.clone();
+        }
+        let object = NamespacedName::new(self.namespace(), name);
+        Self { kind: Arc::clone(&self.kind), object, subresource: self.subresource.clone() }
     }
 
     /// The same object's subresource of that name.
@@ -120,6 +129,21 @@ impl Target {
     pub fn sub(mut self, subresource: impl Into<String>) -> Self {
         self.subresource = subresource.into();
         self
+    }
+
+    /// The namespace; empty for cluster-scoped kinds, and for lists and watches over all namespaces.
+    pub fn namespace(&self) -> &str {
+        self.object.namespace()
+    }
+
+    /// The name; empty for lists, watches and creations.
+    pub fn name(&self) -> &str {
+        self.object.name()
+    }
+
+    /// The key under which the object is stored.
+    pub fn key(&self) -> Key {
+        Key { resource: self.kind.stored().clone(), object: self.object.clone() }
     }
 }
 

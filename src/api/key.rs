@@ -50,35 +50,83 @@ impl fmt::Display for Revision {
     }
 }
 
+/// What an object of some resource is called: a namespace (empty for cluster-scoped objects) and a name. Ordered by one,
+/// then the other. Cheap to clone.
+///
+/// ```
+/// use orchestrion::api::NamespacedName;
+/// let web = NamespacedName::new("default", "web");
+/// assert_eq!((web.namespace(), web.name()), ("default", "web"));
+/// assert!(web < NamespacedName::new("default-2", "a"));
+/// assert_eq!(web.to_string(), "default/web");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NamespacedName {
+    /// Both in one text, a zero byte between: it sorts as they do, since no namespace has one.
+    text: Arc<str>,
+    namespace: usize,
+}
+
+impl NamespacedName {
+    /// The object `name` in `namespace`.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { text: joined(namespace, name), namespace: namespace.len() }
+    }
+
+    /// The namespace; empty for cluster-scoped objects.
+    pub fn namespace(&self) -> &str {
+        &self.text[..self.namespace]
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.text[self.namespace + 1..]
+    }
+
+    /// One text that sorts as namespace and name do.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+}
+
+impl fmt::Display for NamespacedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace() {
+            "" => f.write_str(self.name()),
+            namespace => write!(f, "{namespace}/{}", self.name()),
+        }
+    }
+}
+
+impl fmt::Debug for NamespacedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// Where an object is stored. Ordered by resource, then namespace, then name: the order of lists.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// The stored resource.
     pub resource: GroupResource,
-    /// Namespace and name in one text, a zero byte between: it sorts as they do, since no namespace has one.
-    place: Arc<str>,
-    namespace: usize,
+    /// Which of its objects.
+    pub object: NamespacedName,
 }
 
 impl Key {
     /// The object `name` of `resource` in `namespace` (empty for cluster-scoped ones).
     pub fn new(resource: GroupResource, namespace: &str, name: &str) -> Self {
-        Self { resource, place: joined(namespace, name), namespace: namespace.len() }
+        Self { resource, object: NamespacedName::new(namespace, name) }
     }
 
     /// The namespace; empty for cluster-scoped objects.
     pub fn namespace(&self) -> &str {
-        &self.place[..self.namespace]
+        self.object.namespace()
     }
 
     /// The name.
     pub fn name(&self) -> &str {
-        &self.place[self.namespace + 1..]
-    }
-
-    /// Where it is among the keys of its resource: a text that sorts as namespace and name do.
-    pub(crate) fn place(&self) -> &Arc<str> {
-        &self.place
+        self.object.name()
     }
 
     /// The key of an object of `kind` with that metadata.
@@ -91,8 +139,8 @@ impl Key {
     }
 }
 
-/// Namespace, a zero byte and name. Keys are made for every read and write, so those of usual length are put together
-/// without an allocation that is not kept.
+/// Namespace, a zero byte and name. One is made for every call, so those of usual length are put together without an
+/// allocation that is not kept.
 fn joined(namespace: &str, name: &str) -> Arc<str> {
     let (mut bytes, at) = ([0; 128], namespace.len() + 1);
     let length = at + name.len();
@@ -108,10 +156,7 @@ fn joined(namespace: &str, name: &str) -> Arc<str> {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.namespace() {
-            "" => write!(f, "{}/{}", self.resource, self.name()),
-            namespace => write!(f, "{}/{namespace}/{}", self.resource, self.name()),
-        }
+        write!(f, "{}/{}", self.resource, self.object)
     }
 }
 

@@ -29,7 +29,7 @@ pub use self::admission::{Admission, Operation, Review};
 pub use self::backend::{Backend, Call, Deleted, List, Target, User};
 pub use self::duration::{GoDuration, ParseDurationError};
 pub use self::field::{FieldError, FieldErrors};
-pub use self::key::{Key, Revision};
+pub use self::key::{Key, NamespacedName, Revision};
 pub use self::kind::{ALL_VERBS, Conversion, GroupKind, GroupResource, Kind, Subresource};
 pub use self::kinds::Kinds;
 pub use self::node_endpoint::{

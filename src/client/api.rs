@@ -31,7 +31,6 @@ pub struct DynamicApi {
 #[allow(clippy::missing_errors_doc, reason = "said once, on the type")]
 impl DynamicApi {
     pub(super) fn new(client: Client, kind: Arc<Kind>, namespace: &str) -> Self {
-        let namespace = if kind.namespaced { namespace } else { "" };
         Self { client, target: Target::all(kind, namespace) }
     }
 
@@ -47,20 +46,19 @@ impl DynamicApi {
 
     /// The namespace; empty where it spans all, or where the kind has none.
     pub fn namespace(&self) -> &str {
-        &self.target.namespace
+        self.target.namespace()
     }
 
     fn one(&self, name: &str) -> Target {
-        Target { name: name.to_owned(), ..self.target.clone() }
+        self.target.named(name)
     }
 
     /// Where `object` goes: the API's namespace, or (where that spans all) the object's own.
     fn home(&self, meta: &ObjectMeta, name: &str) -> Target {
-        let mut target = self.one(name);
-        if target.namespace.is_empty() && target.kind.namespaced {
-            target.namespace = meta.namespace.as_deref().unwrap_or_default().into();
+        match self.namespace() {
+            "" => Target::one(Arc::clone(self.kind()), meta.namespace.as_deref().unwrap_or_default(), name),
+            _ => self.one(name),
         }
-        target
     }
 
     /// Reads an object.

@@ -290,12 +290,13 @@ async fn keep(workers: &Arc<Workers>) {
     let (mut lease_at, mut status_at) = (clock.now(), clock.now());
     let (mut reported_at, mut looked, mut held, mut pressure) = (None, None, None, BTreeSet::new());
     let mut looks = 0_u32;
+    let leases = lease::leases(&machine.client);
     loop {
         clock.sleep_until(lease_at.min(status_at).min(housekeeping.look_at)).await;
         let soon = after(&clock, TOGETHER);
         housekeeping.look(workers, soon).await;
         if lease_at <= soon {
-            let renewed = lease::renew(&machine.client, &machine.config, &node, &mut held).await;
+            let renewed = lease::renew(&leases, &machine.config, &node, &mut held).await;
             lease_at = after(&clock, if renewed.is_ok() { machine.config.lease_renewal } else { RETRY });
             renewed.unwrap_or_else(|error| tracing::debug!(%error, "lease not renewed"));
         }

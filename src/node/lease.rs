@@ -8,27 +8,28 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 
 use super::AgentConfig;
 use crate::api::ApiError;
-use crate::client::Client;
+use crate::client::{Api, Client};
 
-/// The namespace of the nodes' leases.
-const NAMESPACE: &str = "kube-node-lease";
+/// The leases of all nodes.
+pub(super) fn leases(client: &Client) -> Api<Lease> {
+    client.api("kube-node-lease")
+}
 
 /// Renews the node's lease, or makes it. `held` is the version that this agent knows, which is tried without asking for
 /// the stored one: nobody else writes it.
 pub(super) async fn renew(
-    client: &Client,
+    leases: &Api<Lease>,
     config: &AgentConfig,
     node: &Node,
     held: &mut Option<Arc<Lease>>,
 ) -> Result<(), ApiError> {
-    let leases = client.api::<Lease>(NAMESPACE);
     let seconds = i32::try_from(config.lease_duration.as_secs()).unwrap_or(i32::MAX);
     let renewed = |old: &Lease| {
         let acquire_time = old.spec.as_ref().and_then(|spec| spec.acquire_time.clone());
         let spec = LeaseSpec {
             holder_identity: Some(config.name.clone()),
             lease_duration_seconds: Some(seconds),
-            renew_time: Some(client.clock().micro_time()),
+            renew_time: Some(leases.client().clock().micro_time()),
             acquire_time,
             ..LeaseSpec::default()
         };
@@ -55,7 +56,7 @@ pub(super) async fn renew(
             };
             let metadata = ObjectMeta {
                 name: Some(config.name.clone()),
-                namespace: Some(NAMESPACE.to_owned()),
+                namespace: Some(leases.dynamic().namespace().to_owned()),
                 owner_references: Some(vec![owner]),
                 ..ObjectMeta::default()
             };

@@ -32,7 +32,7 @@ impl Inner {
         }
         let (mut draft, around, mut errors) = (draft.clone(), self.surroundings(), FieldErrors::new());
         if kind.namespaced {
-            draft.meta_mut().namespace.get_or_insert_with(|| target.namespace.to_string());
+            draft.meta_mut().namespace.get_or_insert_with(|| target.namespace().to_owned());
         }
         kind.strategy().default(draft.body_mut());
         match old {

@@ -98,8 +98,8 @@ impl Inner {
             group: resource.group(),
             resource: resource.resource(),
             subresource: &target.subresource,
-            namespace: &target.namespace,
-            name: &target.name,
+            namespace: target.namespace(),
+            name: target.name(),
         };
         let attributes = Attributes { user: &call.user, verb, access };
         if let Verdict::Deny(why) = authz::decide(&*self.authorizer, &attributes).await {

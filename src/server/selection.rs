@@ -43,8 +43,8 @@ impl Selection {
                 .find(|r| r.equal && r.field == field)
                 .map(|requirement| requirement.value.clone())
         };
-        let name = if target.name.is_empty() { equal(NAME) } else { Some(target.name.clone()) };
-        let mut namespace = target.namespace.to_string();
+        let name = if target.name().is_empty() { equal(NAME) } else { Some(target.name().to_owned()) };
+        let mut namespace = target.namespace().to_owned();
         if namespace.is_empty() && kind.namespaced {
             namespace = equal(NAMESPACE).unwrap_or_default();
         }

@@ -31,13 +31,9 @@ impl Inner {
         let object = self.read(&measured).await?;
         let found = self.measure(&target.kind, vec![object]).await.pop();
         found.ok_or_else(|| {
-            let name = match &*target.namespace {
-                "" => target.name.clone(),
-                namespace => format!("{namespace}/{}", target.name),
-            };
             // As metrics-server calls them.
             let resource = GroupResource::new(&*target.kind.group, target.kind.kind.to_lowercase());
-            ApiError::not_found(&resource, &name)
+            ApiError::not_found(&resource, &target.object.to_string())
         })
     }
 

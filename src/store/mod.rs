@@ -77,9 +77,16 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub enum Write {
     /// Create the object; its key must be free.
-    Create(Draft),
+    Create {
+        /// The key: the object's own.
+        key: Key,
+        /// The content.
+        object: Draft,
+    },
     /// Replace the object, whose stored version must be `expected`.
     Update {
+        /// The key: the object's own.
+        key: Key,
         /// The new content.
         object: Draft,
         /// The version that it was made from.
@@ -92,6 +99,18 @@ pub enum Write {
         /// The version that the decision was made on.
         expected: Revision,
     },
+}
+
+impl Write {
+    /// Creates `object`.
+    pub fn create(object: Draft) -> Self {
+        Self::Create { key: object.key(), object }
+    }
+
+    /// Replaces the version `expected` by `object`.
+    pub fn update(object: Draft, expected: Revision) -> Self {
+        Self::Update { key: object.key(), object, expected }
+    }
 }
 
 /// A change, as watchers see it.

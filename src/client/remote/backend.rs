@@ -164,11 +164,8 @@ impl Backend for RemoteBackend {
         options: &WriteOptions,
     ) -> Result<Object, ApiError> {
         // The name of an object that is created goes in its body only.
-        let mut target = target.clone();
-        if target.subresource.is_empty() {
-            target.name.clear();
-        }
-        self.write(call, Method::POST, &target, object, options).await
+        let target = if target.subresource.is_empty() { &target.named("") } else { target };
+        self.write(call, Method::POST, target, object, options).await
     }
 
     async fn update(
@@ -205,9 +202,9 @@ impl Backend for RemoteBackend {
         if is_status(&body) {
             // Gone, and the server says no more than what it was called.
             let status: serde_json::Value = serde_json::from_slice(&body).map_err(answer::not_understood)?;
-            let mut metadata = json!({ "name": target.name, "uid": status["details"]["uid"] });
-            if !target.namespace.is_empty() {
-                metadata["namespace"] = json!(target.namespace);
+            let mut metadata = json!({ "name": target.name(), "uid": status["details"]["uid"] });
+            if !target.namespace().is_empty() {
+                metadata["namespace"] = json!(target.namespace());
             }
             return answer::object_of(&target.kind, &json!({ "metadata": metadata })).map(Deleted::Gone);
         }

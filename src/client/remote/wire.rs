@@ -28,14 +28,14 @@ impl Location {
     pub(super) fn of(target: &Target) -> Self {
         let kind = &target.kind;
         let mut path = if kind.group.is_empty() { "/api".to_owned() } else { "/apis".to_owned() };
-        let namespaces = if target.namespace.is_empty() { "" } else { "namespaces" };
+        let namespaces = if target.namespace().is_empty() { "" } else { "namespaces" };
         let segments = [
             &kind.group,
             &kind.version,
             namespaces,
-            &target.namespace,
+            target.namespace(),
             &kind.plural,
-            &target.name,
+            target.name(),
             &target.subresource,
         ];
         for segment in segments.into_iter().filter(|segment| !segment.is_empty()) {

@@ -371,7 +371,7 @@ async fn a_spec_that_changes_while_a_status_is_written_is_observed() {
     let fires = Arc::clone(&armed);
     let backend = Intercept::new(Arc::clone(world.client.backend()), move |verb, target| {
         if (verb, &*target.subresource) == ("update", "status")
-            && target.name == "web"
+            && target.name() == "web"
             && fires.swap(false, Ordering::Relaxed)
         {
             let deadline = json!({ "spec": { "activeDeadlineSeconds": 1000 } });

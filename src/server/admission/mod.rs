@@ -36,8 +36,8 @@ fn forbidden(review: &Review<'_>, object: Option<&Draft>, why: impl std::fmt::Di
         resource = crate::api::GroupResource::new(resource.group(), name);
     }
     let prefix = object.and_then(|object| object.meta().generate_name.as_deref()).filter(|prefix| !prefix.is_empty());
-    let made_up = |prefix: &&str| review.operation == Operation::Create && review.target.name.starts_with(*prefix);
-    let name = match prefix.filter(made_up).unwrap_or(&review.target.name) {
+    let made_up = |prefix: &&str| review.operation == Operation::Create && review.target.name().starts_with(*prefix);
+    let name = match prefix.filter(made_up).unwrap_or(review.target.name()) {
         "" => "Unknown",
         name => name,
     };

@@ -41,12 +41,12 @@ impl Admission for NamespaceLifecycle {
     async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
         let target = review.target;
         if review.operation == Operation::Delete {
-            return match IMMORTAL.contains(&target.name.as_str()) {
+            return match IMMORTAL.contains(&target.name()) {
                 true => Err(forbidden(review, None, "this namespace may not be deleted")),
                 false => Ok(()),
             };
         }
-        let name = &*target.namespace;
+        let name = target.namespace();
         let Some(namespace) = self.store.get(&Key::new(self.namespaces.clone(), "", name)).await? else {
             return Err(ApiError::not_found(&self.namespaces, name));
         };

@@ -55,6 +55,6 @@ impl Admission for PodResizeValidator {
             return Ok(());
         }
         let why = format!("node didn't have enough allocatable resources: {}", lacking.join("; "));
-        Err(ApiError::forbidden(&review.target.kind.resource(), &review.target.name, why))
+        Err(ApiError::forbidden(&review.target.kind.resource(), review.target.name(), why))
     }
 }

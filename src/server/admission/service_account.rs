@@ -166,7 +166,7 @@ impl Admission for ServiceAccounts {
         spec.service_account_name = Some(name.clone());
         spec.service_account = Some(name.clone());
 
-        let namespace = &*review.target.namespace;
+        let namespace = review.target.namespace();
         let stored = self.find(&Key::new(self.accounts.clone(), namespace, &name)).await?;
         let account = stored.as_ref().and_then(|object| object.as_typed::<ServiceAccount>());
         let Some(account) = account else {

@@ -196,7 +196,7 @@ pub(super) fn refusal(user: &User, verb: &str, target: &Target, why: &str) -> Ap
         "" => resource.resource().to_owned(),
         subresource => format!("{}/{subresource}", resource.resource()),
     };
-    let place = match &*target.namespace {
+    let place = match target.namespace() {
         "" => "at the cluster scope".to_owned(),
         namespace => format!("in the namespace \"{namespace}\""),
     };
@@ -205,5 +205,5 @@ pub(super) fn refusal(user: &User, verb: &str, target: &Target, why: &str) -> Ap
     if !why.is_empty() {
         text = format!("{text}: {why}");
     }
-    ApiError::forbidden(&GroupResource::new(group, plural), &target.name, text)
+    ApiError::forbidden(&GroupResource::new(group, plural), target.name(), text)
 }

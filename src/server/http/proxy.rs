@@ -120,7 +120,7 @@ impl Proxying<'_> {
         if parts.method != Method::GET {
             return Ok(super::verbs::method_not_allowed());
         }
-        let node = Target::one(Kind::of::<Node>(), "", name);
+        let node = Target::one(Kind::of::<Node>(), "", &name);
         let path = self.uri(&parts.uri)?.to_string();
         match self.backend.connect(self.call, &node, Connect::Get(path)).await? {
             Connection::Answer(Answer { media, body }) => Ok(body::answer(StatusCode::OK, &media, body::whole(body))),
@@ -138,7 +138,7 @@ impl Proxying<'_> {
     async fn dial(&self, place: Place) -> Result<Pin<Box<dyn ByteStream>>, ApiError> {
         match place {
             Place::Pod(name, port) => {
-                let pod = Target::one(Kind::of::<Pod>(), &*self.path.namespace, name);
+                let pod = Target::one(Kind::of::<Pod>(), &self.path.namespace, &name);
                 match self.backend.connect(self.call, &pod, Connect::PortForward(port)).await {
                     Ok(Connection::Port(stream)) => Ok(stream),
                     Err(error) if error.code() < 500 => Err(error),
@@ -161,7 +161,7 @@ impl Proxying<'_> {
 
     async fn pod(&self) -> Result<Place, ApiError> {
         let (name, port) = parse(&self.path.name)?;
-        let target = Target::one(Kind::of::<Pod>(), &*self.path.namespace, name);
+        let target = Target::one(Kind::of::<Pod>(), &self.path.namespace, &name);
         let object = self.backend.get(self.call, &target, &GetOptions::default()).await?;
         let pod = object.typed::<Pod>()?;
         if let Ok(number) = port.parse() {
@@ -182,7 +182,7 @@ impl Proxying<'_> {
 
     async fn service(&self) -> Result<Place, ApiError> {
         let (name, port) = parse(&self.path.name)?;
-        let target = Target::one(Kind::of::<Service>(), &*self.path.namespace, name);
+        let target = Target::one(Kind::of::<Service>(), &self.path.namespace, &name);
         let object = self.backend.get(self.call, &target, &GetOptions::default()).await?;
         let service = object.typed::<Service>()?;
         let none = || {
@@ -195,7 +195,7 @@ impl Proxying<'_> {
         let port = service_port(ports, port).ok_or_else(|| {
             ApiError::new(Reason::ServiceUnavailable, format!("no service port {port:?} found for service {name:?}"))
         })?;
-        let slices = Target::all(Kind::of::<EndpointSlice>(), &*self.path.namespace);
+        let slices = Target::all(Kind::of::<EndpointSlice>(), &self.path.namespace);
         let labels = format!("kubernetes.io/service-name={name}").parse().map_err(ApiError::internal)?;
         let options = ListOptions { labels, ..ListOptions::default() };
         let slices = self.backend.list(self.call, &slices, &options).await?;

@@ -78,7 +78,7 @@ impl Request<'_> {
     }
 
     pub(crate) fn target(&self) -> Target {
-        Target::one(Arc::clone(&self.kind), &*self.path.namespace, &*self.path.name).sub(&*self.path.subresource)
+        Target::one(Arc::clone(&self.kind), &self.path.namespace, &self.path.name).sub(&*self.path.subresource)
     }
 
     async fn get(&self, printer: &Printer) -> Result<Response<Body>, ApiError> {
@@ -92,11 +92,11 @@ impl Request<'_> {
         // A spread, so that watches do not all begin anew at once.
         options.timeout.get_or_insert_with(|| self.random.jitter(MIN_WATCH, 1.0));
         let mut target = self.target();
-        if !target.name.is_empty() {
-            options.fields = format!("metadata.name={}", target.name)
+        if !target.name().is_empty() {
+            options.fields = format!("metadata.name={}", target.name())
                 .parse()
                 .map_err(|error| ApiError::bad_request(format!("{error}")))?;
-            target.name.clear();
+            target = target.named("");
         }
         if self.query.tristate("sendInitialEvents") == Some(false) && options.from == Consistency::MostRecent {
             // From now on, without what exists.

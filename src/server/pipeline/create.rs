@@ -2,7 +2,7 @@
 
 use super::{Pipeline, meta};
 use crate::api::rules;
-use crate::api::{ApiError, Draft, FieldErrors, Object, Operation, Target};
+use crate::api::{ApiError, Draft, FieldErrors, Object, Operation};
 use crate::server::error;
 use crate::store::{StoreError, Write};
 
@@ -12,8 +12,7 @@ const ATTEMPTS: usize = 8;
 impl Pipeline<'_> {
     /// Creates an object.
     pub(in crate::server) async fn create(&self, mut draft: Draft) -> Result<Object, ApiError> {
-        let namespace = &self.target.namespace;
-        if self.kind().namespaced && namespace.is_empty() {
+        if self.kind().namespaced && self.target.namespace().is_empty() {
             return Err(ApiError::bad_request("an empty namespace may not be set during creation"));
         }
         if !matches!(draft.meta().resource_version.as_deref(), None | Some("" | "0")) {
@@ -25,15 +24,12 @@ impl Pipeline<'_> {
         meta::wipe(metadata);
         meta::one_owner_each(metadata, self.call, false);
         let generated = meta::wants_name(metadata);
-        let name = if generated {
+        if generated {
             let prefix = metadata.generate_name.clone().unwrap_or_default();
             let name = self.free_name(&prefix).await?;
-            metadata.name = Some(name.clone());
-            name
-        } else {
-            metadata.name.clone().unwrap_or_default()
-        };
-        let target = Target { name, ..self.target.clone() };
+            metadata.name = Some(name);
+        }
+        let target = self.target.named(metadata.name.as_deref().unwrap_or_default());
         Pipeline { target: &target, ..*self }.create_once(draft, generated).await
     }
 
@@ -43,9 +39,8 @@ impl Pipeline<'_> {
         let generate = || meta::generated(prefix, |length| self.server.random.suffix(length));
         let mut name = generate();
         for _ in 1..ATTEMPTS {
-            let target = Target { name, ..self.target.clone() };
-            if self.server.find(&target).await?.is_none() {
-                return Ok(target.name);
+            if self.server.find(&self.target.named(&name)).await?.is_none() {
+                return Ok(name);
             }
             name = generate();
         }
@@ -72,7 +67,7 @@ impl Pipeline<'_> {
         let mut errors = FieldErrors::new();
         rules::meta::validate_meta(draft.meta(), self.kind().namespaced, strategy.name_rule(), &mut errors);
         strategy.validate(draft.body(), &around, &mut errors);
-        let name = &self.target.name;
+        let name = self.target.name();
         self.verdict(name, &errors)?;
         for warning in strategy.warnings(draft.body(), None) {
             self.call.warn(warning);
@@ -84,12 +79,13 @@ impl Pipeline<'_> {
             false => ApiError::already_exists(&self.kind().resource(), name),
         };
         let stored = if self.dry_run {
-            if self.server.store.get(&draft.key()).await?.is_some() {
+            if self.server.store.get(&self.target.key()).await?.is_some() {
                 return Err(taken());
             }
             draft.seal_as_is()
         } else {
-            self.server.store.commit(Write::Create(draft)).await.map_err(|error| match error {
+            let write = Write::Create { key: self.target.key(), object: draft };
+            self.server.store.commit(write).await.map_err(|error| match error {
                 StoreError::Exists(_) => taken(),
                 other => other.into(),
             })?

@@ -27,9 +27,9 @@ pub(super) fn enter_namespace(meta: &mut ObjectMeta, target: &Target) -> Result<
         return Ok(());
     }
     match meta.namespace.as_deref().unwrap_or_default() {
-        given if *given == *target.namespace => Ok(()),
+        given if given == target.namespace() => Ok(()),
         "" => {
-            meta.namespace = Some(target.namespace.to_string());
+            meta.namespace = Some(target.namespace().to_owned());
             Ok(())
         }
         _ => Err(error::namespace_mismatch()),
@@ -119,7 +119,7 @@ pub(in crate::server) fn check_uid(kind: &Kind, wanted: Option<&str>, object: &O
 
 /// Warns of an owner that is named twice, and names it once.
 pub(super) fn one_owner_each(meta: &mut ObjectMeta, call: &Call, admitted: bool) {
-    let Some(owners) = &mut meta.owner_references else { return };
+    let Some(owners) = meta.owner_references.as_mut().filter(|owners| owners.len() > 1) else { return };
     let before = owners.len();
     let mut seen = std::collections::BTreeSet::new();
     let mut twice = Vec::new();

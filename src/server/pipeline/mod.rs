@@ -21,7 +21,7 @@ use super::admission::Chain;
 use super::authz::Authorizer;
 use super::subresource::TokenIssuer;
 use crate::api::{
-    ApiError, Call, FieldErrors, Key, Kind, Kinds, NodeDirectory, Object, Operation, Review, Surroundings, Target,
+    ApiError, Call, FieldErrors, Kind, Kinds, NodeDirectory, Object, Operation, Review, Surroundings, Target,
 };
 use crate::clock::Clock;
 use crate::random::Random;
@@ -64,13 +64,12 @@ impl Inner {
 
     /// The stored object that a target (in the stored version) names.
     pub(super) async fn read(&self, target: &Target) -> Result<Object, ApiError> {
-        self.find(target).await?.ok_or_else(|| ApiError::not_found(&target.kind.resource(), &target.name))
+        self.find(target).await?.ok_or_else(|| ApiError::not_found(&target.kind.resource(), target.name()))
     }
 
     /// The stored object that a target (in the stored version) names, where there is one.
     pub(super) async fn find(&self, target: &Target) -> Result<Option<Object>, ApiError> {
-        let namespace = if target.kind.namespaced { &*target.namespace } else { "" };
-        Ok(self.store.get(&Key::new(target.kind.stored().clone(), namespace, &target.name)).await?)
+        Ok(self.store.get(&target.key()).await?)
     }
 }
 

@@ -52,7 +52,7 @@ impl Pipeline<'_> {
         let review = self.review(Operation::Update, Some(old));
         let metadata = new.meta_mut();
         meta::enter_namespace(metadata, self.target)?;
-        meta::check_name(metadata, &self.target.name)?;
+        meta::check_name(metadata, self.target.name())?;
         meta::check_version(self.kind(), metadata, old)?;
         meta::one_owner_each(metadata, self.call, false);
         strategy.default(new.body_mut());
@@ -71,7 +71,7 @@ impl Pipeline<'_> {
         let mut errors = FieldErrors::new();
         rules::meta::validate_meta_update(new.meta(), old.meta(), &mut errors);
         part.validate(&new, old, &around, &mut errors);
-        self.verdict(&self.target.name, &errors)?;
+        self.verdict(self.target.name(), &errors)?;
         if part == Part::Main {
             for warning in strategy.warnings(new.body(), Some(old.body())) {
                 self.call.warn(warning);
@@ -95,13 +95,13 @@ impl Pipeline<'_> {
             return Ok(Some(Put { object: new.seal_as_is(), gone: ends }));
         }
         new.compare(old);
-        let expected = old.revision();
+        let (key, expected) = (self.target.key(), old.revision());
         let committed = if ends {
-            let gone = self.server.store.commit(Write::Delete { key: old.key(), expected }).await;
+            let gone = self.server.store.commit(Write::Delete { key, expected }).await;
             // What is answered is the object as it was to be, not as it was before.
             gone.map(|gone| Put { object: new.seal(gone.revision()), gone: true })
         } else {
-            let stored = self.server.store.commit(Write::Update { object: new, expected }).await;
+            let stored = self.server.store.commit(Write::Update { key, object: new, expected }).await;
             stored.map(|object| Put { object, gone: false })
         };
         match committed {

@@ -18,12 +18,12 @@ impl Inner {
         options: &WriteOptions,
     ) -> Result<Object, ApiError> {
         let named = super::expect::<Binding>(&draft, "Binding")?.metadata.name.clone().unwrap_or_default();
-        let name = if target.subresource.is_empty() { &named } else { &target.name };
-        if !named.is_empty() && named != *name {
+        let name = if target.subresource.is_empty() { named.as_str() } else { target.name() };
+        if !named.is_empty() && named != name {
             return Err(ApiError::bad_request("name in URL does not match name in Binding object"));
         }
         let pods = self.pods()?;
-        let pod = Target::one(pods.clone(), target.namespace.clone(), name.clone()).sub("binding");
+        let pod = Target::one(pods.clone(), target.namespace(), name).sub("binding");
         let pipeline = self.pipeline(call, &pod, options.dry_run);
         let review = pipeline.review(Operation::Create, None);
         let admitted = self.admission.admit(&review, Some(&mut draft)).await?;

@@ -29,13 +29,13 @@ impl Inner {
         options: &WriteOptions,
     ) -> Result<Object, ApiError> {
         let pods = self.pods()?;
-        let pod = Target::one(pods, target.namespace.clone(), &target.name);
+        let pod = Target::one(pods, target.namespace(), target.name());
         let reviewed = pod.clone().sub("eviction");
         let pipeline = self.pipeline(call, &reviewed, options.dry_run);
         let review = pipeline.review(Operation::Create, None);
         let admitted = self.admission.admit(&review, Some(&mut draft)).await?;
         let eviction = super::expect::<Eviction>(&draft, "Eviction")?;
-        if eviction.metadata.name.as_deref().is_some_and(|name| !name.is_empty() && name != target.name) {
+        if eviction.metadata.name.as_deref().is_some_and(|name| !name.is_empty() && name != target.name()) {
             return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
         }
         self.admission.validate(&review, Some(&draft)).await?;
@@ -76,7 +76,7 @@ impl Inner {
         if phase(pod) != "Pending" {
             let budget = self.budget_of(pod).await?;
             if let Some(budget) = budget.filter(|budget| !may_go_unready(pod, budget)) {
-                self.spend(call, &budget, &target.name, asked.dry_run).await?;
+                self.spend(call, &budget, target.name(), asked.dry_run).await?;
                 options.resource_version.clone_from(&asked.resource_version);
             }
         }

@@ -73,7 +73,7 @@ impl Inner {
             let scale = super::expect::<Scale>(&draft, "Scale")?;
             match scale.metadata.name.as_deref().unwrap_or_default() {
                 "" => return Err(crate::server::error::name_undeterminable()),
-                name if name != target.name => return Err(crate::server::error::name_mismatch(name, &target.name)),
+                name if name != target.name() => return Err(crate::server::error::name_mismatch(name, target.name())),
                 _ => {}
             }
             check_uid(&stored.kind, scale.metadata.uid.as_deref(), old)?;

@@ -92,10 +92,10 @@ impl Inner {
         let seconds = *request.spec.get_or_insert_default().expiration_seconds.get_or_insert(USUAL);
         let errors = check(request, target, seconds);
         if !errors.is_empty() {
-            return Err(ApiError::invalid(&kind, &target.name, &errors));
+            return Err(ApiError::invalid(&kind, target.name(), &errors));
         }
-        request.metadata.name = Some(target.name.clone());
-        request.metadata.namespace = Some(target.namespace.to_string());
+        request.metadata.name = Some(target.name().to_owned());
+        request.metadata.namespace = Some(target.namespace().to_owned());
         request.metadata.creation_timestamp = Some(self.time());
         let spec = request.spec.get_or_insert_default();
         let mut node = None;
@@ -129,14 +129,14 @@ impl Inner {
             return Err(ApiError::bad_request(format!("cannot bind token to object of type {version}, Kind={kind}")));
         };
         let name = bound.name.clone().unwrap_or_default();
-        let object = self.read(&Target::one(row, target.namespace.clone(), &name)).await?;
+        let object = self.read(&Target::one(row, target.namespace(), &name)).await?;
         let mut node = (kind == "Node").then(|| name.clone());
         if let Some(pod) = object.as_typed::<Pod>() {
             let spec = pod.spec.as_ref();
-            if spec.and_then(|spec| spec.service_account_name.as_deref()) != Some(&target.name) {
+            if spec.and_then(|spec| spec.service_account_name.as_deref()) != Some(target.name()) {
                 return Err(ApiError::bad_request(format!(
                     "cannot bind token for serviceaccount \"{}\" to pod running with different serviceaccount name.",
-                    target.name
+                    target.name()
                 )));
             }
             node = spec.and_then(|spec| spec.node_name.clone());
@@ -161,10 +161,10 @@ fn check(request: &TokenRequest, target: &Target, seconds: i64) -> FieldErrors {
     let (metadata, spec) = (Path::new("metadata"), Path::new("spec"));
     let differs =
         |given: &Option<String>, wanted: &str| given.clone().filter(|text| !text.is_empty() && text != wanted);
-    if let Some(name) = differs(&request.metadata.name, &target.name) {
+    if let Some(name) = differs(&request.metadata.name, target.name()) {
         errors.invalid(&metadata.child("name"), name, "must match the service account name if specified");
     }
-    if let Some(namespace) = differs(&request.metadata.namespace, &target.namespace) {
+    if let Some(namespace) = differs(&request.metadata.namespace, target.namespace()) {
         errors.invalid(
             &metadata.child("namespace"),
             namespace,

@@ -114,7 +114,7 @@ async fn budget(fixture: &Fixture, status: Value) {
 }
 
 async fn evict(fixture: &Fixture, pod: &Target) -> Result<crate::api::Object, ApiError> {
-    fixture.post::<Eviction>(&pod.clone().sub("eviction"), json!({"metadata": {"name": pod.name}})).await
+    fixture.post::<Eviction>(&pod.clone().sub("eviction"), json!({"metadata": {"name": pod.name()}})).await
 }
 
 #[tokio::test(start_paused = true)]

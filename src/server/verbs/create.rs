@@ -23,8 +23,8 @@ impl Inner {
         let stored = self.stored_target(target)?;
         self.check_spoken(target, &draft, None)?;
         let mut draft = self.to_stored(draft)?;
-        if !target.name.is_empty() && draft.meta().name.is_none() {
-            draft.meta_mut().name = Some(target.name.clone());
+        if !target.name().is_empty() && draft.meta().name.is_none() {
+            draft.meta_mut().name = Some(target.name().to_owned());
         }
         let created = Pipeline::new(self, call, &stored, options.dry_run).create(draft).await?;
         from_stored(&target.kind, created)

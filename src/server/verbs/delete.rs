@@ -93,7 +93,7 @@ impl Pipeline<'_> {
             Plan::Mark { changed: false, remove, .. } => (old.clone(), remove),
             Plan::Mark { draft, remove, .. } if self.dry_run => (draft.seal_as_is(), remove),
             Plan::Mark { draft, remove, .. } => {
-                let write = Write::Update { object: draft, expected: old.revision() };
+                let write = Write::Update { key: self.target.key(), object: draft, expected: old.revision() };
                 match self.server.store.commit(write).await {
                     Ok(marked) => (marked, remove),
                     Err(StoreError::Conflict { .. }) => return Ok(None),
@@ -107,7 +107,7 @@ impl Pipeline<'_> {
         if self.dry_run {
             return Ok(Some(Deleted::Gone(current)));
         }
-        let write = Write::Delete { key: current.key(), expected: current.revision() };
+        let write = Write::Delete { key: self.target.key(), expected: current.revision() };
         match self.server.store.commit(write).await {
             Ok(gone) => Ok(Some(Deleted::Gone(gone))),
             Err(StoreError::Conflict { .. }) => Ok(None),

@@ -19,7 +19,7 @@ impl Inner {
             return self.usage_of(target).await;
         }
         let stored = self.stored_target(target)?;
-        let not_found = || ApiError::not_found(&target.kind.resource(), &target.name);
+        let not_found = || ApiError::not_found(&target.kind.resource(), target.name());
         let object = self.find(&stored).await?.ok_or_else(not_found)?;
         match target.subresource.as_str() {
             scale::NAME => self.scale_of(&object),

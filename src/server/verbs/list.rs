@@ -38,7 +38,7 @@ impl Inner {
         let continued = options.continue_token.as_deref().filter(|token| !token.is_empty());
         let mut range = Range::default();
         match (continued, options.consistency) {
-            (Some(token), _) => (range.at, range.after) = decode(token, &target.kind, &target.namespace)?,
+            (Some(token), _) => (range.at, range.after) = decode(token, &target.kind, target.namespace())?,
             (None, Consistency::Exact(revision)) => range.at = Some(revision),
             (None, Consistency::NotOlderThan(asked)) => {
                 let current = self.store.revision().await?;

@@ -23,8 +23,7 @@ impl Inner {
         let stored = self.stored_target(target)?;
         let pipeline = Pipeline::new(self, call, &stored, options.dry_run);
         // An update of one version is not tried on another: its draft need not outlast the first attempt.
-        let conditional = !matches!(draft.meta().resource_version.as_deref(), None | Some("" | "0"));
-        let once = conditional && !target.kind.strategy().allows_create_on_update();
+        let once = !matches!(draft.meta().resource_version.as_deref(), None | Some("" | "0"));
         let mut kept = Some(draft);
         let mut propose = |old: &Object| {
             let draft = if once { kept.take() } else { kept.clone() };
@@ -39,7 +38,7 @@ impl Inner {
             (Err(error), Some(draft)) if error.is_not_found() && self.may_create(&stored, &error).await? => {
                 self.check_spoken(target, &draft, None)?;
                 let mut draft = self.to_stored(draft)?;
-                wipe_version(&mut draft, &target.name)?;
+                wipe_version(&mut draft, target.name())?;
                 Box::pin(pipeline.create(draft)).await?
             }
             (result, _) => result?,

@@ -341,15 +341,11 @@ impl Admission for ServiceAllocator {
     }
 
     fn settled(&self, review: &Review<'_>, stored: Option<&Object>, failed: bool) {
-        let kind = &review.target.kind;
         let deleted = !failed && stored.is_none() && review.operation != Operation::Connect;
         if !(Self::concerns(review) || deleted) {
             return;
         }
-        let key = stored.or(review.old).map_or_else(
-            || Key::new(kind.stored().clone(), &review.target.namespace, &review.target.name),
-            Object::key,
-        );
+        let key = review.target.key();
         let unchanged = failed || review.dry_run;
         let service = stored.and_then(|object| object.as_typed::<Service>());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

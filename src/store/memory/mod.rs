@@ -141,7 +141,7 @@ impl MemoryStoreBuilder {
 /// let store = MemoryStore::default();
 /// let mut map = ConfigMap::default();
 /// map.metadata.name = Some("settings".into());
-/// let stored = store.commit(Write::Create(Draft::new(map))).await.unwrap();
+/// let stored = store.commit(Write::create(Draft::new(map))).await.unwrap();
 /// assert_eq!(store.get(&stored.key()).await.unwrap(), Some(stored.clone()));
 /// assert_eq!(store.revision().await.unwrap(), stored.revision());
 /// # });
@@ -352,15 +352,13 @@ fn change(now: &Snapshot, write: Write, revision: Revision) -> Result<(Key, Chan
         Some(current) => Err(StoreError::Conflict { key: key.clone(), current: Box::new(current.clone()) }),
     };
     Ok(match write {
-        Write::Create(draft) => {
-            let key = draft.key();
+        Write::Create { key, object } => {
             if now.get(&key).is_some() {
                 return Err(StoreError::Exists(key));
             }
-            (key, Change { revision, object: draft.seal(revision), previous: None, deleted: false })
+            (key, Change { revision, object: object.seal(revision), previous: None, deleted: false })
         }
-        Write::Update { object, expected } => {
-            let key = object.key();
+        Write::Update { key, object, expected } => {
             let previous = expect(&key, expected)?;
             (key, Change { revision, object: object.seal(revision), previous: Some(previous), deleted: false })
         }

@@ -64,7 +64,7 @@ impl Snapshot {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Object> {
-        self.tables.get(&key.resource)?.objects.get(key.place()).map(|held| &held.object)
+        self.tables.get(&key.resource)?.objects.get(key.object.text()).map(|held| &held.object)
     }
 
     /// Puts `object` under `key`, or empties the key.
@@ -72,14 +72,14 @@ impl Snapshot {
         let indexes = &self.indexes;
         let table =
             self.tables.entry(key.resource.clone()).or_insert_with(|| Table::new(&key.resource, indexes).into());
-        Arc::make_mut(table).put(key.place(), object)
+        Arc::make_mut(table).put(key.object.text(), object)
     }
 
     /// Lets `cold` stand for `object` where that is still there.
     pub(super) fn cool(&mut self, object: &Object, cold: Object) {
         let key = object.key();
         if let Some(table) = self.tables.get_mut(&key.resource) {
-            Arc::make_mut(table).cool(key.place(), object, cold);
+            Arc::make_mut(table).cool(key.object.text(), object, cold);
         }
     }
 
@@ -119,7 +119,7 @@ impl Snapshot {
         };
         if let Some(after) = after {
             // The next text that there can be.
-            start = start.max(objects.rank(&[after.place(), "\0"].concat()));
+            start = start.max(objects.rank(&[after.object.text(), "\0"].concat()));
         }
         let there = end.saturating_sub(start);
         let taken = limit.map_or(there, |limit| limit.min(there));

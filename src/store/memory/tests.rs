@@ -32,7 +32,7 @@ fn map(name: &str) -> Draft {
 }
 
 async fn create(store: &MemoryStore, name: &str) -> Object {
-    store.commit(Write::Create(map(name))).await.unwrap()
+    store.commit(Write::create(map(name))).await.unwrap()
 }
 
 async fn next(watch: &mut StoreWatch) -> Result<StoreEvent, StoreError> {
@@ -82,7 +82,7 @@ async fn a_watcher_of_a_quiet_scope_is_told_for_as_long_as_the_history_remembers
     let quietly = async |name: &str| {
         let mut draft = map(name);
         draft.meta_mut().namespace = Some("quiet".to_owned());
-        let object = store.commit(Write::Create(draft)).await.unwrap();
+        let object = store.commit(Write::create(draft)).await.unwrap();
         object.json();
         object
     };
@@ -131,7 +131,7 @@ async fn what_was_printed_and_is_not_recent_is_cold_and_still_there() {
         object.json();
         created.push(object);
     }
-    let write = Write::Update { object: created[1].draft(), expected: created[1].revision() };
+    let write = Write::update(created[1].draft(), created[1].revision());
     let updated = store.commit(write).await.unwrap();
     updated.json();
     store.commit(Write::Delete { key: created[2].key(), expected: created[2].revision() }).await.unwrap();
@@ -166,7 +166,7 @@ async fn what_cools_is_of_a_resource_of_many_objects_whatever_is_written_meanwhi
     let store = MemoryStore::builder().hot(1).build();
     let mut alone = Secret::default();
     (alone.metadata.namespace, alone.metadata.name) = (Some("default".to_owned()), Some("alone".to_owned()));
-    let alone = store.commit(Write::Create(Draft::new(alone))).await.unwrap();
+    let alone = store.commit(Write::create(Draft::new(alone))).await.unwrap();
     for number in 0..=super::RECENT {
         create(&store, &format!("m{number}")).await.json();
     }
@@ -179,7 +179,7 @@ async fn what_cools_is_of_a_resource_of_many_objects_whatever_is_written_meanwhi
         let mut draft = secret.draft();
         draft.meta_mut().labels.get_or_insert_default().insert("version".to_owned(), secret.revision().to_string());
         let expected = secret.revision();
-        secret = store.commit(Write::Update { object: draft, expected }).await.unwrap();
+        secret = store.commit(Write::update(draft, expected)).await.unwrap();
     }
     let cold = store.get(&many.key()).await.unwrap().unwrap();
     assert!(!cold.ptr_eq(&many) && cold == many, "one of many, among writes of the only one of its resource");
@@ -202,7 +202,7 @@ async fn of_smaller_types_more_objects_stay_typed() {
             } else {
                 map(&name)
             };
-            let object = store.commit(Write::Create(draft)).await.unwrap();
+            let object = store.commit(Write::create(draft)).await.unwrap();
             object.json();
             created.push(object);
         }

@@ -17,7 +17,7 @@ const ROUNDS: u64 = 50;
 pub async fn one_of_many_creators_wins(store: Empty) {
     let attempts = (0..WRITERS).map(|number| {
         let store = Arc::clone(&store);
-        tokio::spawn(async move { store.commit(Write::Create(map("default", "a", &number.to_string()))).await.ok() })
+        tokio::spawn(async move { store.commit(Write::create(map("default", "a", &number.to_string()))).await.ok() })
     });
     let won: Vec<Object> = join_all(attempts).await.into_iter().filter_map(|attempt| attempt.expect("ended")).collect();
     assert_eq!(won.len(), 1);
@@ -28,7 +28,7 @@ async fn count_up(store: Arc<dyn Store>, mut current: Object) {
     for _ in 0..ROUNDS {
         loop {
             let next = value(&current).parse::<u64>().expect("a number") + 1;
-            let write = Write::Update { object: map("default", "a", &next.to_string()), expected: current.revision() };
+            let write = Write::update(map("default", "a", &next.to_string()), current.revision());
             match store.commit(write).await {
                 Ok(object) => break current = object,
                 Err(StoreError::Conflict { current: stored, .. }) => current = *stored,

@@ -27,7 +27,7 @@ pub async fn every_write_takes_the_next_revision(store: Empty) {
 /// A creation does not replace.
 pub async fn a_taken_key_is_refused(store: Empty) {
     let first = create(&store, map("default", "a", "1")).await;
-    let refused = store.commit(Write::Create(map("default", "a", "2"))).await;
+    let refused = store.commit(Write::create(map("default", "a", "2"))).await;
     assert!(matches!(refused, Err(StoreError::Exists(key)) if key == first.key()));
     assert_eq!(store.get(&first.key()).await.unwrap(), Some(first));
 }
@@ -45,7 +45,7 @@ pub async fn an_update_replaces_the_version_it_was_made_from(store: Empty) {
 pub async fn an_update_of_an_old_version_conflicts(store: Empty) {
     let first = create(&store, map("default", "a", "1")).await;
     let second = update(&store, map("default", "a", "2"), &first).await;
-    let late = Write::Update { object: map("default", "a", "3"), expected: first.revision() };
+    let late = Write::update(map("default", "a", "3"), first.revision());
     match store.commit(late).await {
         Err(StoreError::Conflict { current, .. }) => assert_eq!(*current, second),
         other => panic!("wanted a conflict, got {other:?}"),
@@ -72,7 +72,7 @@ pub async fn what_is_missing_is_not_found(store: Empty) {
     assert_eq!(store.get(&draft.key()).await.unwrap(), None);
     let gone = store.commit(Write::Delete { key: draft.key(), expected }).await;
     assert!(matches!(gone, Err(StoreError::NotFound(_))));
-    let updated = store.commit(Write::Update { object: draft, expected }).await;
+    let updated = store.commit(Write::update(draft, expected)).await;
     assert!(matches!(updated, Err(StoreError::NotFound(_))));
 }
 
@@ -87,6 +87,6 @@ pub async fn a_key_can_be_used_again(store: Empty) {
 /// What is refused leaves no trace.
 pub async fn a_refused_write_takes_no_revision(store: Empty) {
     let first = create(&store, map("default", "a", "1")).await;
-    store.commit(Write::Create(map("default", "a", "2"))).await.expect_err("taken");
+    store.commit(Write::create(map("default", "a", "2"))).await.expect_err("taken");
     assert_eq!(store.revision().await.unwrap(), first.revision());
 }

@@ -118,11 +118,11 @@ fn names(objects: &[Object]) -> Vec<String> {
 }
 
 async fn create(store: &Empty, draft: Draft) -> Object {
-    store.commit(Write::Create(draft)).await.expect("the key is free")
+    store.commit(Write::create(draft)).await.expect("the key is free")
 }
 
 async fn update(store: &Empty, object: Draft, old: &Object) -> Object {
-    store.commit(Write::Update { object, expected: old.revision() }).await.expect("the version is current")
+    store.commit(Write::update(object, old.revision())).await.expect("the version is current")
 }
 
 async fn delete(store: &Empty, old: &Object) -> Object {

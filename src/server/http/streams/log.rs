@@ -54,7 +54,7 @@ impl Streaming<'_> {
         }
         if !errors.is_empty() {
             let kind = GroupKind { group: String::new(), kind: "PodLogOptions".to_owned() };
-            return Err(ApiError::invalid(&kind, &self.target.name, &errors));
+            return Err(ApiError::invalid(&kind, self.target.name(), &errors));
         }
         Ok(LogOptions {
             container: self.query.get("container").unwrap_or_default().to_owned(),

@@ -43,7 +43,7 @@ struct Ports {
 impl Ports {
     async fn open(&self, port: u16) -> Result<Pin<Box<dyn ByteStream>>, String> {
         let refused = |error: &ApiError| {
-            format!("error forwarding port {port} to pod {}, uid : {}", self.target.name, error.message())
+            format!("error forwarding port {port} to pod {}, uid : {}", self.target.name(), error.message())
         };
         match self.backend.connect(&self.call, &self.target, Connect::PortForward(port)).await {
             Ok(Connection::Port(stream)) => Ok(stream),

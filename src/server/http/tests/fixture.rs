@@ -37,8 +37,8 @@ impl Few {
 
     fn find(&self, target: &Target) -> Result<Object, ApiError> {
         let objects = self.objects.lock().unwrap();
-        let found = objects.iter().find(|object| object.name() == target.name).cloned();
-        found.ok_or_else(|| ApiError::not_found(&target.kind.resource(), &target.name))
+        let found = objects.iter().find(|object| object.name() == target.name()).cloned();
+        found.ok_or_else(|| ApiError::not_found(&target.kind.resource(), target.name()))
     }
 }
 

@@ -33,7 +33,7 @@ impl Heads {
     pub(super) fn find<T: Keyed>(&self, items: &[T], key: &str) -> Result<usize, usize> {
         let head = number(key.as_bytes(), self.shared);
         let heads = &self.of[..self.count];
-        let mut at = heads.iter().filter(|other| **other < head).count();
+        let mut at = heads.partition_point(|other| *other < head);
         // Mostly it is there, and its own key is all that need be looked at.
         if heads.get(at) == Some(&head) && **items[at].key() == *key {
             return Ok(at);
