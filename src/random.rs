@@ -52,7 +52,7 @@ impl Random {
             if matches!(at, 4 | 6 | 8 | 10) {
                 text.push('-');
             }
-            text.extend(hexadecimal(byte));
+            text.push_str(hexadecimal(byte));
         }
         text
     }
@@ -62,7 +62,7 @@ impl Random {
         let mut bytes = [0; 32];
         self.fill(&mut bytes);
         let mut text = String::with_capacity(64);
-        text.extend(bytes.into_iter().flat_map(hexadecimal));
+        text.extend(bytes.map(hexadecimal));
         text
     }
 
@@ -93,8 +93,24 @@ impl Random {
     }
 }
 
-fn hexadecimal(byte: u8) -> [char; 2] {
-    [byte >> 4, byte & 0xf].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+/// The digits of all bytes, one after the other: looked up, as every object that is made takes sixteen.
+const DIGITS: [u8; 512] = {
+    let (mut digits, mut at) = ([0; 512], 0);
+    while at < digits.len() {
+        let byte = at / 2;
+        digits[at] = b"0123456789abcdef"[if at % 2 == 0 { byte >> 4 } else { byte & 0xf }];
+        at += 1;
+    }
+    digits
+};
+
+fn hexadecimal(byte: u8) -> &'static str {
+    const TEXT: &str = match std::str::from_utf8(&DIGITS) {
+        Ok(text) => text,
+        Err(_) => panic!("digits are ASCII"),
+    };
+    let at = 2 * usize::from(byte);
+    &TEXT[at..at + 2]
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ use crate::runtime::{Runtime, SandboxStatus};
 /// What all parts of one agent share.
 pub(super) struct Machine {
     pub(super) config: AgentConfig,
+    /// The node's address, as statuses show it.
+    pub(super) host: Arc<str>,
     pub(super) client: Client,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) events: EventRecorder,
@@ -48,6 +50,7 @@ impl Machine {
     pub(super) fn new(config: AgentConfig, informers: &Informers, runtime: Arc<dyn Runtime>) -> Self {
         let client = informers.client().clone().named("kubelet");
         Self {
+            host: config.address.to_string().into(),
             events: EventRecorder::new(client.clone()).on_host(&config.name),
             services: informers.of(),
             samples: Samples::default(),

@@ -40,10 +40,10 @@ pub(crate) fn qualified(name: &str) -> Option<String> {
     if name.is_empty() || !name.chars().all(allowed) || name.ends_with([':', '/', '@']) || name.starts_with('/') {
         return None;
     }
-    let (registry, rest) = match name.split_once('/') {
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest.to_owned()),
-        Some(_) => ("docker.io", name.to_owned()),
-        None => ("docker.io", format!("library/{name}")),
+    let (before, rest) = match name.split_once('/') {
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => ("", rest),
+        Some(_) => ("docker.io/", name),
+        None => ("docker.io/library/", name),
     };
     let path = rest.split('@').next().unwrap_or_default();
     let repository = path.rsplit_once(':').map_or(path, |(repository, _)| repository);
@@ -51,7 +51,7 @@ pub(crate) fn qualified(name: &str) -> Option<String> {
         return None;
     }
     let tag = if rest.contains('@') || path.contains(':') { "" } else { ":latest" };
-    Some(format!("{registry}/{rest}{tag}"))
+    Some([before, name, tag].concat())
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn validate_common(meta: &ObjectMeta, path: &Path<'_>, errors: &mut FieldErrors)
 }
 
 fn owners(owners: &[OwnerReference], path: &Path<'_>, errors: &mut FieldErrors) {
-    let mut controller: Option<String> = None;
+    let mut controller: Option<&OwnerReference> = None;
     for owner in owners {
         let version = owner.api_version.rsplit('/').next().unwrap_or_default();
         if version.is_empty() {
@@ -104,12 +104,12 @@ fn owners(owners: &[OwnerReference], path: &Path<'_>, errors: &mut FieldErrors) 
             errors.invalid(path, json!(owner), "/v1, Kind=Event is disallowed from being an owner");
         }
         if owner.controller == Some(true) {
-            let current = format!("{}/{}", owner.kind, owner.name);
-            if let Some(first) = &controller {
+            if let Some(first) = controller {
+                let [first, current] = [first, owner].map(|owner| format!("{}/{}", owner.kind, owner.name));
                 let text = "Only one reference can have Controller set to true. Found \"true\" in references for";
                 errors.invalid(path, json!(owners), format!("{text} {first} and {current}"));
             } else {
-                controller = Some(current);
+                controller = Some(owner);
             }
         }
     }

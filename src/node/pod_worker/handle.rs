@@ -51,7 +51,7 @@ impl Handle {
     ) -> Self {
         let pod = Arc::clone(&wanted.pod);
         let mut state =
-            PodState::new(Arc::clone(&pod), machine.config.address, accepted_at(&pod, machine.clock().now()));
+            PodState::new(Arc::clone(&pod), Arc::clone(&machine.host), accepted_at(&pod, machine.clock().now()));
         state.refused = wanted.refused.clone();
         state.remember_restarts();
         let had = if known.is_some() { resize::recorded(&pod) } else { BTreeMap::new() };

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -124,7 +123,7 @@ pub(in crate::node) struct PodState {
     /// What of its resources is not as its spec wants it.
     pub(in crate::node) resize: Option<Box<Resize>>,
     /// The node's address.
-    pub(in crate::node) host: IpAddr,
+    pub(in crate::node) host: Arc<str>,
 }
 
 /// A container of whichever sort.
@@ -189,7 +188,7 @@ fn from_ephemeral(from: &EphemeralContainer) -> Container {
 }
 
 impl PodState {
-    pub(in crate::node) fn new(pod: Arc<Pod>, host: IpAddr, now: Timestamp) -> Self {
+    pub(in crate::node) fn new(pod: Arc<Pod>, host: Arc<str>, now: Timestamp) -> Self {
         Self {
             pod,
             containers: BTreeMap::new(),

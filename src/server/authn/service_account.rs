@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::SystemRandom;
 use ring::signature::{self, EcdsaKeyPair, KeyPair, UnparsedPublicKey};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::AUTHENTICATED;
@@ -30,6 +31,43 @@ pub struct ServiceAccountTokens {
     issuer: String,
     key: EcdsaKeyPair,
     key_id: String,
+    /// What all tokens begin with.
+    header: String,
+}
+
+/// What a token says.
+#[derive(Serialize)]
+struct Claims<'a> {
+    aud: &'a [String],
+    exp: i64,
+    iat: i64,
+    iss: &'a str,
+    jti: String,
+    #[serde(rename = "kubernetes.io")]
+    about: About<'a>,
+    nbf: i64,
+    sub: String,
+}
+
+/// What a token says in Kubernetes' own words.
+#[derive(Serialize)]
+struct About<'a> {
+    namespace: &'a str,
+    serviceaccount: Claim<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<Claim<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<Claim<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<Claim<'a>>,
+}
+
+/// An object that has to be there for a token to hold.
+#[derive(Serialize)]
+struct Claim<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
 }
 
 impl fmt::Debug for ServiceAccountTokens {
@@ -62,7 +100,8 @@ impl ServiceAccountTokens {
         let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &entropy).map_err(|_| KeyError)?;
         let digest = ring::digest::digest(&ring::digest::SHA256, key.public_key().as_ref());
         let key_id = URL_SAFE_NO_PAD.encode(digest);
-        Ok(Self { store, clock, random, issuer: issuer.into(), key, key_id })
+        let header = URL_SAFE_NO_PAD.encode(json!({ "alg": "ES256", "kid": key_id }).to_string()) + ".";
+        Ok(Self { store, clock, random, issuer: issuer.into(), key, key_id, header })
     }
 
     async fn find(&self, resource: &str, namespace: &str, name: &str) -> Option<Object> {
@@ -109,32 +148,36 @@ impl TokenIssuer for ServiceAccountTokens {
         let now = Timestamp::from_second(self.clock.now().as_second()).map_err(ApiError::internal)?;
         let lifetime = SignedDuration::try_from(request.lifetime).map_err(ApiError::internal)?;
         let expires = now.checked_add(lifetime).map_err(ApiError::internal)?;
-        let mut about = json!({ "namespace": namespace, "serviceaccount": { "name": name, "uid": meta.uid } });
-        if let Some(bound) = request.bound_to {
-            let claim = bound.kind.as_deref().unwrap_or_default().to_lowercase();
-            about[claim] = json!({ "name": bound.name, "uid": bound.uid });
-        }
-        if let (Some(node), None) = (request.node, about.get("node")) {
-            about["node"] = match self.find("nodes", "", node).await {
-                Some(object) => json!({ "name": node, "uid": object.uid() }),
-                None => json!({ "name": node }),
-            };
-        }
-        let claims = json!({
-            "aud": audiences,
-            "exp": expires.as_second(),
-            "iat": now.as_second(),
-            "iss": self.issuer,
-            "jti": self.random.uid(),
-            "kubernetes.io": about,
-            "nbf": now.as_second(),
-            "sub": format!("system:serviceaccount:{namespace}:{name}"),
-        });
-        let header = json!({ "alg": "ES256", "kid": self.key_id });
-        let encode = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let signed = format!("{}.{}", encode(header), encode(claims));
-        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).map_err(ApiError::internal)?;
-        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let bound = |kind: &str| {
+            let bound = request.bound_to.filter(|bound| bound.kind.as_deref() == Some(kind))?;
+            Some(Claim { name: bound.name.as_deref().unwrap_or_default(), uid: bound.uid.as_deref() })
+        };
+        let node = match request.node {
+            Some(node) => self.find("nodes", "", node).await,
+            None => None,
+        };
+        let claims = Claims {
+            aud: &audiences,
+            exp: expires.as_second(),
+            iat: now.as_second(),
+            iss: &self.issuer,
+            jti: self.random.uid(),
+            about: About {
+                namespace,
+                serviceaccount: Claim { name, uid: meta.uid.as_deref() },
+                node: bound("Node")
+                    .or_else(|| Some(Claim { name: request.node?, uid: node.as_ref().map(Object::uid) })),
+                pod: bound("Pod"),
+                secret: bound("Secret"),
+            },
+            nbf: now.as_second(),
+            sub: format!("system:serviceaccount:{namespace}:{name}"),
+        };
+        let mut token = self.header.clone();
+        URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(&claims).map_err(ApiError::internal)?, &mut token);
+        let signature = self.key.sign(&SystemRandom::new(), token.as_bytes()).map_err(ApiError::internal)?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(IssuedToken { token, expires, audiences })
     }
 

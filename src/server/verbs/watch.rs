@@ -58,6 +58,8 @@ impl Inner {
             end: options.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))),
             ended: false,
         };
+        // Boxed, as it is moved for every event.
+        let watcher = Box::new(watcher);
         Ok(stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|event| (event, watcher)) }).boxed())
     }
 }

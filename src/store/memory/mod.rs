@@ -220,6 +220,8 @@ impl Store for MemoryStore {
     async fn watch(&self, scope: &Scope, after: Revision) -> Result<StoreWatch, StoreError> {
         self.0.check_index(scope)?;
         let watcher = Watcher::new(Arc::clone(&self.0), scope.clone(), after)?;
+        // Boxed, as it is moved for every event.
+        let watcher = Box::new(watcher);
         Ok(stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|event| (event, watcher)) }).boxed())
     }
 

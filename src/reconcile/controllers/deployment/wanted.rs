@@ -1,8 +1,9 @@
 //! What a Deployment asks for.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::LabelSelector;
@@ -31,14 +32,15 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn by(deployment: &Deployment) -> Self {
-        let spec = deployment.spec.clone().unwrap_or_default();
-        let strategy = spec.strategy.unwrap_or_default();
+        static NONE: LazyLock<DeploymentSpec> = LazyLock::new(DeploymentSpec::default);
+        let spec = deployment.spec.as_ref().unwrap_or(&NONE);
+        let strategy = spec.strategy.as_ref();
         let replicas = spec.replicas.unwrap_or(1);
-        let rolling = strategy.type_.as_deref() != Some("Recreate");
-        let limits = strategy.rolling_update.unwrap_or_default();
-        let stated_surge = resolve(limits.max_surge.as_ref(), replicas, true);
-        let (max_surge, max_unavailable) =
-            fenced(stated_surge, resolve(limits.max_unavailable.as_ref(), replicas, false));
+        let rolling = strategy.and_then(|strategy| strategy.type_.as_deref()) != Some("Recreate");
+        let limits = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+        let stated_surge = resolve(limits.and_then(|limits| limits.max_surge.as_ref()), replicas, true);
+        let unavailable = resolve(limits.and_then(|limits| limits.max_unavailable.as_ref()), replicas, false);
+        let (max_surge, max_unavailable) = fenced(stated_surge, unavailable);
         let limited = |limit: Option<i32>| limit.filter(|limit| *limit != i32::MAX);
         Self {
             replicas,

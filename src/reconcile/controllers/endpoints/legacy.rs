@@ -155,7 +155,7 @@ fn address(ip: &str, pod: &Pod, service: &Service) -> EndpointAddress {
     EndpointAddress {
         ip: ip.to_owned(),
         hostname: host_name(pod, service),
-        node_name: node_name(pod),
+        node_name: node_name(pod).map(str::to_owned),
         target_ref: Some(pod_reference(pod)),
     }
 }

@@ -18,16 +18,35 @@ use crate::reconcile::{Context, pod};
 /// The label of what belongs to a Service without a cluster IP.
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
-/// The Services that select a pod, or selected it before.
+/// The Services that select a pod, or selected it before, where anything has changed that endpoints show: most changes of
+/// pods are of no concern here.
 fn services_of(change: &Change<Pod>, informers: &Informers) -> Vec<ObjectRef> {
+    let mut before = change.old.as_ref();
+    if let (Some(old), Some(new)) = (&change.old, &change.new)
+        && old.metadata.labels == new.metadata.labels
+    {
+        if is_shown_alike(old, new) {
+            return Vec::new();
+        }
+        before = None; // the same Services select it
+    }
     let services = informers.of::<Service>();
     let mut keys = Vec::new();
-    for pod in change.versions() {
+    for pod in before.into_iter().chain(&change.new) {
         let all = services.list_in(pod.metadata.namespace.as_deref().unwrap_or_default());
         let selecting = all.iter().filter(|service| selects(service, pod));
         keys.extend(selecting.map(|service| ObjectRef::of(&service.metadata)));
     }
     keys
+}
+
+/// Whether endpoints show the same of two versions of a pod.
+fn is_shown_alike(a: &Pod, b: &Pod) -> bool {
+    let state = |pod: &Pod| (pod::is_ready(pod), pod::is_terminal(pod), pod.metadata.deletion_timestamp.is_some());
+    state(a) == state(b)
+        && a.metadata.uid == b.metadata.uid
+        && node_name(a) == node_name(b)
+        && addresses(a).eq(addresses(b))
 }
 
 fn selects(service: &Service, pod: &Pod) -> bool {
@@ -107,8 +126,8 @@ fn host_name(pod: &Pod, service: &Service) -> Option<String> {
     spec.hostname.clone().filter(|name| same && !name.is_empty())
 }
 
-fn node_name(pod: &Pod) -> Option<String> {
-    pod.spec.as_ref()?.node_name.clone().filter(|name| !name.is_empty())
+fn node_name(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
 }
 
 fn pod_reference(pod: &Pod) -> ObjectReference {
@@ -118,5 +137,42 @@ fn pod_reference(pod: &Pod) -> ObjectReference {
         name: pod.metadata.name.clone(),
         uid: pod.metadata.uid.clone(),
         ..ObjectReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::{PodCondition, PodIP, PodSpec, PodStatus};
+
+    use super::*;
+
+    fn pod() -> Pod {
+        let condition =
+            PodCondition { type_: "Ready".to_owned(), status: "False".to_owned(), ..PodCondition::default() };
+        Pod {
+            spec: Some(PodSpec::default()),
+            status: Some(PodStatus { conditions: Some(vec![condition]), ..PodStatus::default() }),
+            ..Pod::default()
+        }
+    }
+
+    #[test]
+    fn endpoints_show_where_a_pod_is_and_whether_it_serves() {
+        let shown: [fn(&mut Pod); 5] = [
+            |pod| pod.status.as_mut().unwrap().conditions.as_mut().unwrap()[0].status = "True".to_owned(),
+            |pod| pod.status.as_mut().unwrap().pod_ips = Some(vec![PodIP { ip: "10.0.0.1".to_owned() }]),
+            |pod| pod.status.as_mut().unwrap().phase = Some("Succeeded".to_owned()),
+            |pod| pod.spec.as_mut().unwrap().node_name = Some("node-1".to_owned()),
+            |pod| pod.metadata.uid = Some("another".to_owned()),
+        ];
+        for (at, change) in shown.into_iter().enumerate() {
+            let mut changed = pod();
+            change(&mut changed);
+            assert!(!is_shown_alike(&pod(), &changed), "{at}");
+        }
+        let mut changed = pod();
+        changed.metadata.resource_version = Some("2".to_owned());
+        changed.status.as_mut().unwrap().phase = Some("Running".to_owned());
+        assert!(is_shown_alike(&pod(), &changed));
     }
 }

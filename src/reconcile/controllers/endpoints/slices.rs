@@ -93,7 +93,7 @@ fn endpoints(ctx: &Context, service: &Service) -> (BTreeMap<Group, Vec<Endpoint>
     let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
     let nodes = ctx.informers().of::<Node>();
     for pod in pods_behind(ctx, service, true) {
-        let node = node_name(&pod).and_then(|name| nodes.get("", &name));
+        let node = node_name(&pod).and_then(|name| nodes.get("", name));
         if let (Some(name), None, false) = (node_name(&pod), &node, publishes_unready(service)) {
             let pod = pod.metadata.name.as_deref().unwrap_or_default();
             missing = Some(format!("skipping Pod {pod} for Service: Node {name} not found"));
@@ -139,7 +139,7 @@ fn endpoint(service: &Service, pod: &Pod, node: Option<&Node>, addresses: Vec<St
             terminating: Some(terminating),
         }),
         hostname: host_name(pod, service),
-        node_name: node_name(pod),
+        node_name: node_name(pod).map(str::to_owned),
         target_ref: Some(pod_reference(pod)),
         zone,
         ..Endpoint::default()

@@ -359,7 +359,10 @@ pub(super) fn validate_status(new: &Pod, old: &Pod, errors: &mut FieldErrors) {
     let spec = old.spec.as_ref().unwrap_or(&no_spec);
     let path = Path::new("status");
     mirror_stays(new, old, errors);
-    for (index, condition) in status.conditions.iter().flatten().enumerate() {
+    // Types that were there have been checked.
+    let known = |wanted: &str| before.conditions.iter().flatten().any(|condition| condition.type_ == wanted);
+    let conditions = status.conditions.iter().flatten().enumerate();
+    for (index, condition) in conditions.filter(|(_, condition)| !known(&condition.type_)) {
         let path = Path::new("metadata");
         let path = path.child("conditions");
         complain(errors, &path.index(index).child("Type"), &condition.type_, qualified_name(&condition.type_));
