@@ -11,7 +11,7 @@ use std::sync::Arc;
 use figures::{Figure, Moment, Options};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
-use orchestrion::api::{ApiType, Draft, GroupResource, Key, Kind, Object, Strategy};
+use orchestrion::api::{ApiType, Draft, GroupResource, Key, Kind, KindRef, Object, Strategy};
 use orchestrion::store::{MemoryStore, Range, Scope, Store, StoreEvent, StoreWatch, Write};
 
 const NODES: usize = 5_000;
@@ -28,7 +28,7 @@ impl<T: ApiType> Strategy for Plain<T> {
 }
 
 struct Bench {
-    kind: Arc<Kind>,
+    kind: KindRef,
     pods: GroupResource,
     store: MemoryStore,
     objects: Vec<Object>,
@@ -36,7 +36,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let kind = Arc::new(Kind::builtin(Plain::<Pod>(std::marker::PhantomData)));
+        let kind = KindRef::from(Kind::builtin(Plain::<Pod>(std::marker::PhantomData)));
         let store = MemoryStore::builder().history(2 * TIMES).build();
         Self { kind, pods: GroupResource::new("", "pods"), store, objects: Vec::new() }
     }
@@ -51,7 +51,7 @@ impl Bench {
         pod.metadata.namespace = Some(format!("ns-{}", number % 50));
         pod.metadata.name = Some(format!("pod-{number}"));
         pod.spec = Some(PodSpec { node_name: Some(format!("node-{}", number % NODES)), ..PodSpec::default() });
-        Draft::of(Arc::clone(&self.kind), Arc::new(pod))
+        Draft::of(self.kind.clone(), Arc::new(pod))
     }
 
     /// Creates objects until there are `count`.

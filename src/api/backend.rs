@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use indexmap::IndexMap;
 
 use super::key::{Key, NamespacedName, Revision};
-use super::kind::Kind;
+use super::kind::KindRef;
 use super::kinds::Kinds;
 use super::node_endpoint::{Connect, Connection};
 use super::object::{Draft, Object};
@@ -93,7 +93,7 @@ impl Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The kind, in the version that the caller speaks.
-    pub kind: Arc<Kind>,
+    pub kind: KindRef,
     /// The namespace (empty for cluster-scoped kinds, and for lists and watches over all namespaces) and the name (empty for
     /// lists, watches and creations).
     pub object: NamespacedName,
@@ -103,12 +103,12 @@ pub struct Target {
 
 impl Target {
     /// All objects of `kind` in `namespace` (empty: all namespaces).
-    pub fn all(kind: Arc<Kind>, namespace: &str) -> Self {
+    pub fn all(kind: KindRef, namespace: &str) -> Self {
         Self::one(kind, namespace, "")
     }
 
     /// The object `name` of `kind` in `namespace` (which cluster-scoped kinds have none of).
-    pub fn one(kind: Arc<Kind>, namespace: &str, name: &str) -> Self {
+    pub fn one(kind: KindRef, namespace: &str, name: &str) -> Self {
         let namespace = if kind.namespaced { namespace } else { "" };
         Self { kind, object: NamespacedName::new(namespace, name), subresource: String::new() }
     }
@@ -120,7 +120,7 @@ impl Target {
             return self.clone();
         }
         let object = NamespacedName::new(self.namespace(), name);
-        Self { kind: Arc::clone(&self.kind), object, subresource: self.subresource.clone() }
+        Self { kind: self.kind.clone(), object, subresource: self.subresource.clone() }
     }
 
     /// The same object's subresource of that name.

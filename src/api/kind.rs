@@ -4,8 +4,10 @@ use std::any::TypeId;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
+use super::handle::Handle;
 use super::object::{Body, Object};
 use super::status::ApiError;
 use super::strategy::{AnyStrategy, Erased, Strategy};
@@ -32,9 +34,9 @@ fn qualified(f: &mut fmt::Formatter<'_>, name: &str, group: &str) -> fmt::Result
 /// A group and a resource (the plural of the URL): `apps` and `deployments`. Cheap to clone; shown as
 /// upstream shows it: `deployments.apps`, and `pods` for the core group.
 #[derive(Clone)]
-pub struct GroupResource(Arc<Names>);
+pub struct GroupResource(Handle<Names>);
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Names {
     group: String,
     resource: String,
@@ -48,7 +50,12 @@ impl GroupResource {
         let (group, resource) = (group.into(), resource.into());
         let mut hasher = DefaultHasher::new();
         (&group, &resource).hash(&mut hasher);
-        Self(Arc::new(Names { group, resource, hash: hasher.finish() }))
+        Self(Names { group, resource, hash: hasher.finish() }.into())
+    }
+
+    /// The same for as long as the process lives.
+    fn leaked(&self) -> Self {
+        Self(Handle::leaked(Names::clone(&self.0)))
     }
 
     /// The API group; empty for the core group.
@@ -64,7 +71,7 @@ impl GroupResource {
 
 impl PartialEq for GroupResource {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        self.0.ptr_eq(&other.0) || *self.0 == *other.0
     }
 }
 
@@ -78,7 +85,7 @@ impl Hash for GroupResource {
 
 impl Ord for GroupResource {
     fn cmp(&self, other: &Self) -> Ordering {
-        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+        if self.0.ptr_eq(&other.0) { Ordering::Equal } else { Names::cmp(&self.0, &other.0) }
     }
 }
 
@@ -134,7 +141,7 @@ pub struct Conversion {
 }
 
 /// One row of the kinds table: everything the server, discovery, the client and the printers know of a kind
-/// (in one version). Handed around as `Arc<Kind>`.
+/// (in one version). Handed around as [`KindRef`].
 ///
 /// ```
 /// use k8s_openapi::api::apps::v1::Deployment;
@@ -329,6 +336,52 @@ impl Kind {
         self.body
     }
 }
+
+/// A handle to a [`Kind`], cheap to clone.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use orchestrion::api::{Kind, KindRef};
+/// let kind: KindRef = Kind::of::<Pod>();
+/// assert_eq!(kind.plural, "pods");
+/// ```
+#[derive(Clone, Debug)]
+pub struct KindRef(Handle<Kind>);
+
+impl KindRef {
+    /// A handle to a kind that is there for as long as the process is.
+    pub(super) fn leaked(mut kind: Kind) -> Self {
+        (kind.resource, kind.stored) = (kind.resource.leaked(), kind.stored.leaked());
+        Self(Handle::leaked(kind))
+    }
+
+    /// Whether both handles are of one row.
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+}
+
+impl From<Kind> for KindRef {
+    fn from(kind: Kind) -> Self {
+        Self(kind.into())
+    }
+}
+
+impl Deref for KindRef {
+    type Target = Kind;
+
+    fn deref(&self) -> &Kind {
+        &self.0
+    }
+}
+
+impl PartialEq for KindRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.ptr_eq(other) || **self == **other
+    }
+}
+
+impl Eq for KindRef {}
 
 impl PartialEq for Kind {
     fn eq(&self, other: &Self) -> bool {

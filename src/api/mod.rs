@@ -8,6 +8,7 @@ mod backend;
 pub mod decode;
 mod duration;
 pub mod field;
+mod handle;
 mod key;
 mod kind;
 pub mod kinds;
@@ -30,7 +31,7 @@ pub use self::backend::{Backend, Call, Deleted, List, Target, User};
 pub use self::duration::{GoDuration, ParseDurationError};
 pub use self::field::{FieldError, FieldErrors};
 pub use self::key::{Key, NamespacedName, Revision};
-pub use self::kind::{ALL_VERBS, Conversion, GroupKind, GroupResource, Kind, Subresource};
+pub use self::kind::{ALL_VERBS, Conversion, GroupKind, GroupResource, Kind, KindRef, Subresource};
 pub use self::kinds::Kinds;
 pub use self::node_endpoint::{
     Answer, ByteStream, Connect, Connection, ExecOptions, ExecSession, LogOptions, NodeDirectory, NodeEndpoint, Output,

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use self::names::Names;
 pub(crate) use self::printed::Printed;
 use super::key::{Key, Revision};
-use super::kind::Kind;
+use super::kind::{Kind, KindRef};
 use super::status::ApiError;
 
 /// A type of `k8s-openapi` that has object metadata: what `Api<K>` and strategies work on.
@@ -154,7 +154,7 @@ impl Body for Dynamic {
 /// until one side changes it.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    kind: Arc<Kind>,
+    kind: KindRef,
     body: Arc<dyn Body>,
     /// The JSON of a version that differs from this in metadata at most.
     printed: Option<Printed>,
@@ -175,13 +175,13 @@ impl Draft {
     }
 
     /// A draft of `kind` with that content. The content's type must be the kind's.
-    pub fn of(kind: Arc<Kind>, body: Arc<dyn Body>) -> Self {
+    pub fn of(kind: KindRef, body: Arc<dyn Body>) -> Self {
         debug_assert_eq!((*body).as_any().type_id(), kind.body_type());
         Self { kind, body, printed: None }
     }
 
     /// Its kind.
-    pub fn kind(&self) -> &Arc<Kind> {
+    pub fn kind(&self) -> &KindRef {
         &self.kind
     }
 
@@ -262,7 +262,7 @@ impl Draft {
 }
 
 struct Inner {
-    kind: Arc<Kind>,
+    kind: KindRef,
     revision: Revision,
     /// Made when somebody looks, where there is an origin.
     body: OnceLock<Arc<dyn Body>>,
@@ -302,13 +302,7 @@ impl Object {
     #[must_use]
     pub fn at(&self, revision: Revision) -> Self {
         let (body, json) = (OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Inner {
-            kind: Arc::clone(self.kind()),
-            revision,
-            body,
-            json,
-            origin: Origin::Version(self.clone()),
-        }))
+        Self(Arc::new(Inner { kind: self.kind().clone(), revision, body, json, origin: Origin::Version(self.clone()) }))
     }
 
     fn shared_body(&self) -> &Arc<dyn Body> {
@@ -341,7 +335,7 @@ impl Object {
         let body = self.warm_body().filter(|_| print || self.0.json.get().is_some())?;
         let json = self.printed().clone();
         let names = Names::find(json.head(), body.meta())?;
-        let (kind, revision, json) = (Arc::clone(self.kind()), self.0.revision, json.into());
+        let (kind, revision, json) = (self.kind().clone(), self.0.revision, json.into());
         Some(Self(Arc::new(Inner { kind, revision, body: OnceLock::new(), json, origin: Origin::Json(names) })))
     }
 
@@ -364,7 +358,7 @@ impl Object {
     }
 
     /// Its kind.
-    pub fn kind(&self) -> &Arc<Kind> {
+    pub fn kind(&self) -> &KindRef {
         &self.0.kind
     }
 
@@ -472,7 +466,7 @@ impl Object {
     /// A changeable copy (copied when first changed).
     pub fn draft(&self) -> Draft {
         let (body, printed) = (Arc::clone(self.shared_body()), self.0.json.get().cloned());
-        Draft { kind: Arc::clone(&self.0.kind), body, printed }
+        Draft { kind: self.0.kind.clone(), body, printed }
     }
 
     /// A changeable copy for somebody who does not look at this version any more: where there is nothing but JSON,
@@ -480,7 +474,7 @@ impl Object {
     pub(crate) fn only_draft(&self) -> Draft {
         match (&self.0.origin, self.0.body.get()) {
             (Origin::Json(_), None) => {
-                Draft { kind: Arc::clone(&self.0.kind), body: self.decoded(), printed: self.0.json.get().cloned() }
+                Draft { kind: self.0.kind.clone(), body: self.decoded(), printed: self.0.json.get().cloned() }
             }
             _ => self.draft(),
         }

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Client;
 use crate::api::{
-    ApiError, ApiType, Connect, Connection, DeleteOptions, Deleted, Draft, GetOptions, Kind, List, ListOptions,
+    ApiError, ApiType, Connect, Connection, DeleteOptions, Deleted, Draft, GetOptions, KindRef, List, ListOptions,
     LogOptions, Object, Patch, Revision, Target, WatchEvent, WatchOptions, WatchStream, WriteOptions,
 };
 
@@ -30,7 +30,7 @@ pub struct DynamicApi {
 
 #[allow(clippy::missing_errors_doc, reason = "said once, on the type")]
 impl DynamicApi {
-    pub(super) fn new(client: Client, kind: Arc<Kind>, namespace: &str) -> Self {
+    pub(super) fn new(client: Client, kind: KindRef, namespace: &str) -> Self {
         Self { client, target: Target::all(kind, namespace) }
     }
 
@@ -40,7 +40,7 @@ impl DynamicApi {
     }
 
     /// The kind.
-    pub fn kind(&self) -> &Arc<Kind> {
+    pub fn kind(&self) -> &KindRef {
         &self.target.kind
     }
 
@@ -56,36 +56,36 @@ impl DynamicApi {
     /// Where `object` goes: the API's namespace, or (where that spans all) the object's own.
     fn home(&self, meta: &ObjectMeta, name: &str) -> Target {
         match self.namespace() {
-            "" => Target::one(Arc::clone(self.kind()), meta.namespace.as_deref().unwrap_or_default(), name),
+            "" => Target::one(self.kind().clone(), meta.namespace.as_deref().unwrap_or_default(), name),
             _ => self.one(name),
         }
     }
 
     /// Reads an object.
     pub async fn get(&self, name: &str) -> Result<Object, ApiError> {
-        self.client.backend.get(&self.client.call, &self.one(name), &GetOptions::default()).await
+        self.client.backend().get(self.client.call(), &self.one(name), &GetOptions::default()).await
     }
 
     /// Reads all objects that match.
     pub async fn list(&self, options: &ListOptions) -> Result<List, ApiError> {
-        self.client.backend.list(&self.client.call, &self.target, options).await
+        self.client.backend().list(self.client.call(), &self.target, options).await
     }
 
     /// Follows all objects that match.
     pub async fn watch(&self, options: &WatchOptions) -> Result<WatchStream, ApiError> {
-        self.client.backend.watch(&self.client.call, &self.target, options).await
+        self.client.backend().watch(self.client.call(), &self.target, options).await
     }
 
     /// Creates an object.
     pub async fn create(&self, object: Draft, options: &WriteOptions) -> Result<Object, ApiError> {
         let target = self.home(object.meta(), "");
-        self.client.backend.create(&self.client.call, &target, object, options).await
+        self.client.backend().create(self.client.call(), &target, object, options).await
     }
 
     /// Posts a body to a subresource of `name`.
     pub async fn create_sub(&self, name: &str, subresource: &str, body: Draft) -> Result<Object, ApiError> {
         let target = self.home(body.meta(), name).sub(subresource);
-        self.client.backend.create(&self.client.call, &target, body, &WriteOptions::default()).await
+        self.client.backend().create(self.client.call(), &target, body, &WriteOptions::default()).await
     }
 
     /// Replaces an object.
@@ -101,7 +101,7 @@ impl DynamicApi {
         options: &WriteOptions,
     ) -> Result<Object, ApiError> {
         let target = self.home(object.meta(), object.meta().name.as_deref().unwrap_or_default()).sub(subresource);
-        self.client.backend.update(&self.client.call, &target, object, options).await
+        self.client.backend().update(self.client.call(), &target, object, options).await
     }
 
     /// Changes an object, or with a `subresource` that.
@@ -112,22 +112,22 @@ impl DynamicApi {
         patch: Patch,
         options: &WriteOptions,
     ) -> Result<Object, ApiError> {
-        self.client.backend.patch(&self.client.call, &self.one(name).sub(subresource), patch, options).await
+        self.client.backend().patch(self.client.call(), &self.one(name).sub(subresource), patch, options).await
     }
 
     /// Deletes an object.
     pub async fn delete(&self, name: &str, options: &DeleteOptions) -> Result<Deleted, ApiError> {
-        self.client.backend.delete(&self.client.call, &self.one(name), options).await
+        self.client.backend().delete(self.client.call(), &self.one(name), options).await
     }
 
     /// Deletes all objects that match.
     pub async fn delete_collection(&self, options: &DeleteOptions, matching: &ListOptions) -> Result<List, ApiError> {
-        self.client.backend.delete_collection(&self.client.call, &self.target, options, matching).await
+        self.client.backend().delete_collection(self.client.call(), &self.target, options, matching).await
     }
 
     /// Opens a stream to a pod.
     pub async fn connect(&self, name: &str, connect: Connect) -> Result<Connection, ApiError> {
-        self.client.backend.connect(&self.client.call, &self.one(name), connect).await
+        self.client.backend().connect(self.client.call(), &self.one(name), connect).await
     }
 }
 

@@ -25,7 +25,7 @@ pub use self::informer::{Change, Followed, Informer, Informers, ObjectRef, Subsc
 pub use self::intercept::{Fault, Intercept};
 pub use self::rollout::RolloutStatus;
 pub use self::wait::WaitError;
-use crate::api::{ApiType, Backend, Call, Kind, User};
+use crate::api::{ApiType, Backend, Call, Kind, KindRef, User};
 use crate::clock::Clock;
 use crate::random::Random;
 
@@ -40,7 +40,10 @@ use crate::random::Random;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct Client(Arc<Shared>);
+
+#[derive(Clone, Debug)]
+struct Shared {
     backend: Arc<dyn Backend>,
     call: Call,
     clock: Clock,
@@ -51,50 +54,51 @@ impl Client {
     /// A client of `backend`, calling as the administrator.
     pub fn new(backend: Arc<dyn Backend>, clock: Clock, random: Random) -> Self {
         let call = Call::new(Arc::new(User::admin()), "orchestrion");
-        Self { backend, call, clock, random }
+        Self(Arc::new(Shared { backend, call, clock, random }))
     }
 
     /// The same client calling as `user`. Only a backend in this process believes it; a remote one knows its
     /// user by the credentials.
     #[must_use]
     pub fn as_user(mut self, user: User) -> Self {
-        self.call.user = Arc::new(user);
+        Arc::make_mut(&mut self.0).call.user = Arc::new(user);
         self
     }
 
     /// The same client under the name of a component: its user agent, and the source of its events.
     #[must_use]
     pub fn named(mut self, agent: &str) -> Self {
-        self.call.agent = agent.into();
-        self.random = self.random.fork(agent);
+        let shared = Arc::make_mut(&mut self.0);
+        shared.call.agent = agent.into();
+        shared.random = shared.random.fork(agent);
         self
     }
 
     /// The same client over another backend: one that wraps this one's, say.
     #[must_use]
     pub fn over(mut self, backend: Arc<dyn Backend>) -> Self {
-        self.backend = backend;
+        Arc::make_mut(&mut self.0).backend = backend;
         self
     }
 
     /// The backend.
     pub fn backend(&self) -> &Arc<dyn Backend> {
-        &self.backend
+        &self.0.backend
     }
 
     /// The call that its requests are made with.
     pub fn call(&self) -> &Call {
-        &self.call
+        &self.0.call
     }
 
     /// The clock.
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        &self.0.clock
     }
 
     /// The source of randomness.
     pub fn random(&self) -> &Random {
-        &self.random
+        &self.0.random
     }
 
     /// The objects of type `K` in `namespace`. For cluster-scoped kinds, and for all namespaces at once, see
@@ -109,7 +113,7 @@ impl Client {
     }
 
     /// The objects of a kind known at run time, in `namespace` (empty: cluster-scoped, or all).
-    pub fn dynamic(&self, kind: Arc<Kind>, namespace: &str) -> DynamicApi {
+    pub fn dynamic(&self, kind: KindRef, namespace: &str) -> DynamicApi {
         DynamicApi::new(self.clone(), kind, namespace)
     }
 }

@@ -1,15 +1,14 @@
 //! Versions of a kind: what is spoken, and what is stored.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::pipeline::Inner;
-use crate::api::{ApiError, Draft, FieldErrors, Kind, Object, Target};
+use crate::api::{ApiError, Draft, FieldErrors, KindRef, Object, Target};
 
 impl Inner {
     /// The kind in its stored version.
-    pub(super) fn stored_kind(&self, kind: &Arc<Kind>) -> Result<Arc<Kind>, ApiError> {
-        let Some(conversion) = &kind.conversion else { return Ok(Arc::clone(kind)) };
+    pub(super) fn stored_kind(&self, kind: &KindRef) -> Result<KindRef, ApiError> {
+        let Some(conversion) = &kind.conversion else { return Ok(kind.clone()) };
         let (group, version, name) = conversion.stored;
         self.kinds
             .by_kind(group, version, name)
@@ -56,9 +55,9 @@ impl Inner {
 }
 
 /// A stored object in the version `kind`.
-pub(super) fn from_stored(kind: &Arc<Kind>, object: Object) -> Result<Object, ApiError> {
+pub(super) fn from_stored(kind: &KindRef, object: Object) -> Result<Object, ApiError> {
     match &kind.conversion {
         None => Ok(object),
-        Some(conversion) => Ok(Draft::of(Arc::clone(kind), (conversion.from_stored)(&object)?).seal_as_is()),
+        Some(conversion) => Ok(Draft::of(kind.clone(), (conversion.from_stored)(&object)?).seal_as_is()),
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::convert::from_stored;
-use crate::api::{ApiError, FieldSelector, Kind, LabelSelector, Object, Target};
+use crate::api::{ApiError, FieldSelector, KindRef, LabelSelector, Object, Target};
 use crate::store::{Scope, Store};
 
 const NAME: &str = "metadata.name";
@@ -13,7 +13,7 @@ const NAMESPACE: &str = "metadata.namespace";
 /// The objects of a kind that match.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
-    kind: Arc<Kind>,
+    kind: KindRef,
     namespace: String,
     labels: LabelSelector,
     fields: FieldSelector,
@@ -48,7 +48,7 @@ impl Selection {
         if namespace.is_empty() && kind.namespaced {
             namespace = equal(NAMESPACE).unwrap_or_default();
         }
-        Ok(Self { kind: Arc::clone(kind), namespace, labels: labels.clone(), fields: fields.clone(), name })
+        Ok(Self { kind: kind.clone(), namespace, labels: labels.clone(), fields: fields.clone(), name })
     }
 
     /// Whether it is all objects of its namespace.

@@ -16,7 +16,8 @@ use super::pipeline::Inner;
 use crate::api::kinds::metrics::{ContainerMetrics, NodeMetrics, PodMetrics, usage};
 use crate::api::stats::{CpuStats, PodStats, Scope, Summary};
 use crate::api::{
-    ApiError, ApiType, Body, Draft, GoDuration, GroupResource, Kind, List, ListOptions, Object, Revision, Target,
+    ApiError, ApiType, Body, Draft, GoDuration, GroupResource, Kind, KindRef, List, ListOptions, Object, Revision,
+    Target,
 };
 
 /// Whether objects of the kind are usage, which is never stored.
@@ -47,12 +48,12 @@ impl Inner {
     }
 
     /// The kind whose use objects of `kind` tell.
-    fn measured(&self, kind: &Kind) -> Result<Arc<Kind>, ApiError> {
+    fn measured(&self, kind: &Kind) -> Result<KindRef, ApiError> {
         self.kinds.by_resource("", "v1", &kind.plural).ok_or_else(error::no_such_resource)
     }
 
     /// What these nodes, or these pods, use.
-    async fn measure(&self, kind: &Arc<Kind>, objects: Vec<Object>) -> Vec<Object> {
+    async fn measure(&self, kind: &KindRef, objects: Vec<Object>) -> Vec<Object> {
         let nodes = objects.iter().filter_map(node_of).map(|node| (node, ())).collect::<BTreeMap<_, _>>();
         let asked = nodes.keys().filter_map(|node| Some((*node, self.agent(node).ok()?)));
         let summaries = join_all(asked.map(async |(node, agent)| match agent.stats(Scope::CpuAndMemory).await {
@@ -64,7 +65,7 @@ impl Inner {
         }));
         let summaries: BTreeMap<&str, Summary> = summaries.await.into_iter().flatten().collect();
         let now = self.clock.time();
-        let seal = |body: Arc<dyn Body>| Draft::of(Arc::clone(kind), body).seal_as_is();
+        let seal = |body: Arc<dyn Body>| Draft::of(kind.clone(), body).seal_as_is();
         let measured = objects.iter().filter_map(|object| {
             let summary = summaries.get(node_of(object)?)?;
             if let Some(node) = object.as_typed::<Node>() {

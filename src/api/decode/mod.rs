@@ -13,15 +13,13 @@ mod syntax;
 mod tests;
 mod tree;
 
-use std::sync::Arc;
-
 use k8s_openapi::Resource;
 use serde::de::DeserializeOwned;
 
 pub use self::document::{Arena, Document};
 use self::header::Identity;
 use super::backend::Call;
-use super::kind::Kind;
+use super::kind::KindRef;
 use super::object::{Draft, Dynamic};
 use super::status::ApiError;
 use super::verb::FieldValidation;
@@ -61,10 +59,10 @@ pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<Decoded<T>, ApiError> 
 ///
 /// # Errors
 /// A bad request, as upstream words it: `Pod in version "v1" cannot be handled as a Pod: why`.
-pub fn object(kind: &Arc<Kind>, json: &[u8]) -> Result<Decoded<Draft>, ApiError> {
+pub fn object(kind: &KindRef, json: &[u8]) -> Result<Decoded<Draft>, ApiError> {
     let wanted = || Identity::new(&kind.group, &kind.version, &kind.kind);
     let decoded = kind.strategy().decode(json).map_err(|error| wanted().explain(json, error))?;
-    let mut draft = Draft::of(Arc::clone(kind), decoded.object);
+    let mut draft = Draft::of(kind.clone(), decoded.object);
     if let Some(body) = draft.typed::<Dynamic>() {
         let (api_version, name) = (kind.api_version(), &kind.kind);
         if body.api_version != api_version || body.kind != *name {
@@ -110,7 +108,7 @@ impl Decoded<Draft> {
     /// # Errors
     /// `Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field "spec.foo"`
     pub fn accept_body(self, validation: FieldValidation, call: &Call) -> Result<Draft, ApiError> {
-        let kind = Arc::clone(self.object.kind());
+        let kind = self.object.kind().clone();
         self.accept(validation, call)
             .map_err(|error| Identity::new(&kind.group, &kind.version, &kind.kind).unfit(error.message()))
     }

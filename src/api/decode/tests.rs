@@ -1,11 +1,10 @@
-use std::sync::Arc;
-
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::json;
 
 use super::*;
+use crate::api::Kind;
 
 fn strict<T: DeserializeOwned>(json: &str) -> Vec<String> {
     decode::<T>(json.as_bytes()).unwrap_or_else(|error| panic!("{json}: {error}")).strict
@@ -189,7 +188,7 @@ impl crate::api::Strategy for Custom {
 
 #[test]
 fn dynamic_bodies_are_checked_too() {
-    let kind = Arc::new(Kind::dynamic("example.com", "v1", "Widget", "widgets", true, Custom));
+    let kind = KindRef::from(Kind::dynamic("example.com", "v1", "Widget", "widgets", true, Custom));
     let decoded = object(&kind, br#"{"metadata":{"name":"a","x":1},"spec":{"b":{"c":1,"c":2}}}"#).expect("valid");
     assert_eq!(decoded.strict, [r#"unknown field "metadata.x""#, r#"duplicate field "spec.b.c""#]);
     assert_eq!(

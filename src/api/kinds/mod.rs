@@ -32,7 +32,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use foldhash::HashMap;
 
-use super::kind::Kind;
+use super::kind::{Kind, KindRef};
 use super::object::ApiType;
 
 /// The rows, in the order in which discovery lists them.
@@ -111,29 +111,30 @@ const TABLE: &[fn() -> Kind] = &[
     metrics::pod_metrics::kind,
 ];
 
-static BUILTIN: LazyLock<Arc<Rows>> = LazyLock::new(|| Arc::new(Rows::new(TABLE.iter().map(|row| Arc::new(row())))));
+static BUILTIN: LazyLock<Arc<Rows>> =
+    LazyLock::new(|| Arc::new(Rows::new(TABLE.iter().map(|row| KindRef::leaked(row())))));
 
 #[derive(Debug, Default)]
 struct Rows {
-    all: Vec<Arc<Kind>>,
+    all: Vec<KindRef>,
     /// By group, version and plural, as a path has them. Never iterated.
-    by_resource: HashMap<String, Arc<Kind>>,
+    by_resource: HashMap<String, KindRef>,
     /// By group, version and kind. Never iterated.
-    by_kind: HashMap<String, Arc<Kind>>,
+    by_kind: HashMap<String, KindRef>,
     /// By type. Never iterated.
-    by_type: HashMap<TypeId, Arc<Kind>>,
+    by_type: HashMap<TypeId, KindRef>,
     /// The OpenAPI documents made of these rows so far.
     #[cfg(feature = "http")]
     documents: super::schema::openapi::Documents,
 }
 
 impl Rows {
-    fn new(rows: impl IntoIterator<Item = Arc<Kind>>) -> Self {
+    fn new(rows: impl IntoIterator<Item = KindRef>) -> Self {
         let mut table = Self::default();
         for kind in rows {
-            table.by_resource.insert(path(&kind.group, &kind.version, &kind.plural), Arc::clone(&kind));
-            table.by_kind.insert(path(&kind.group, &kind.version, &kind.kind), Arc::clone(&kind));
-            table.by_type.insert(kind.body_type(), Arc::clone(&kind));
+            table.by_resource.insert(path(&kind.group, &kind.version, &kind.plural), kind.clone());
+            table.by_kind.insert(path(&kind.group, &kind.version, &kind.kind), kind.clone());
+            table.by_type.insert(kind.body_type(), kind.clone());
             table.all.push(kind);
         }
         table
@@ -150,11 +151,11 @@ impl Kind {
     ///
     /// # Panics
     /// Where there is none; there is one for every listable kind of the stable groups.
-    pub fn of<K: ApiType>() -> Arc<Self> {
+    pub fn of<K: ApiType>() -> KindRef {
         BUILTIN
             .by_type
             .get(&TypeId::of::<K>())
-            .map(Arc::clone)
+            .cloned()
             .unwrap_or_else(|| panic!("no row for {} {} in the kinds table", K::API_VERSION, K::KIND))
     }
 }
@@ -187,39 +188,39 @@ impl Kinds {
     }
 
     /// Every kind, in the order of discovery.
-    pub fn all(&self) -> Vec<Arc<Kind>> {
+    pub fn all(&self) -> Vec<KindRef> {
         self.rows().all.clone()
     }
 
     /// The kind served under that group, version and plural.
-    pub fn by_resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Kind>> {
+    pub fn by_resource(&self, group: &str, version: &str, plural: &str) -> Option<KindRef> {
         self.rows().by_resource.get(&path(group, version, plural)).cloned()
     }
 
     /// The kind of that group, version and name.
-    pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<Arc<Kind>> {
+    pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<KindRef> {
         self.rows().by_kind.get(&path(group, version, kind)).cloned()
     }
 
     /// The kind of that name in `apiVersion` form: `apps/v1` and `Deployment`.
-    pub fn by_api_version(&self, api_version: &str, kind: &str) -> Option<Arc<Kind>> {
+    pub fn by_api_version(&self, api_version: &str, kind: &str) -> Option<KindRef> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         self.by_kind(group, version, kind)
     }
 
     /// Adds a kind, or replaces the one of the same group, version and plural.
-    pub fn add(&self, kind: Kind) -> Arc<Kind> {
-        let kind = Arc::new(kind);
+    pub fn add(&self, kind: Kind) -> KindRef {
+        let kind = KindRef::from(kind);
         let mut rows = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let others = rows.all.iter().filter(|row| **row != kind).cloned();
-        *rows = Arc::new(Rows::new(others.chain([Arc::clone(&kind)])));
+        *rows = Arc::new(Rows::new(others.chain([kind.clone()])));
         kind
     }
 
     /// Removes the kind served under that group, version and plural.
     pub fn remove(&self, group: &str, version: &str, plural: &str) {
         let mut rows = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let gone = |row: &Arc<Kind>| row.group == group && row.version == version && row.plural == plural;
+        let gone = |row: &KindRef| row.group == group && row.version == version && row.plural == plural;
         *rows = Arc::new(Rows::new(rows.all.iter().filter(|row| !gone(row)).cloned()));
     }
 }

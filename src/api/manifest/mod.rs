@@ -6,13 +6,12 @@ mod yaml;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
 use serde_json::Value;
 
 use self::yaml::{Node, Tree};
 use super::decode;
-use super::kind::Kind;
+use super::kind::{Kind, KindRef};
 use super::kinds::Kinds;
 use super::object::Draft;
 
@@ -170,7 +169,7 @@ impl Reader<'_> {
         self.mistake(document, node.line, format!("no matches for kind {name:?} in version {api_version:?}"));
     }
 
-    fn entry(&mut self, node: &Node, json: &[u8], kind: &Arc<Kind>, document: usize) {
+    fn entry(&mut self, node: &Node, json: &[u8], kind: &KindRef, document: usize) {
         let decoded = match decode::object(kind, json) {
             Ok(decoded) => decoded,
             Err(error) => {

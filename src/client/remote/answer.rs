@@ -1,7 +1,5 @@
 //! Answers: objects, lists and errors, as the server sent them.
 
-use std::sync::Arc;
-
 use ::http::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -11,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::http::unreachable;
-use crate::api::{ApiError, Call, Kind, List, Object, Reason, decode};
+use crate::api::{ApiError, Call, KindRef, List, Object, Reason, decode};
 
 /// The answer where it is a good one.
 ///
@@ -68,12 +66,12 @@ pub(super) async fn body(response: Response<Incoming>) -> Result<Bytes, ApiError
 }
 
 /// The object that a JSON text is.
-pub(super) fn object(kind: &Arc<Kind>, json: &[u8]) -> Result<Object, ApiError> {
+pub(super) fn object(kind: &KindRef, json: &[u8]) -> Result<Object, ApiError> {
     Ok(decode::object(kind, json).map_err(not_understood)?.object.seal_as_is())
 }
 
 /// The object that a JSON value is.
-pub(super) fn object_of(kind: &Arc<Kind>, value: &Value) -> Result<Object, ApiError> {
+pub(super) fn object_of(kind: &KindRef, value: &Value) -> Result<Object, ApiError> {
     object(kind, &serde_json::to_vec(value).map_err(not_understood)?)
 }
 
@@ -94,7 +92,7 @@ struct WireListMeta {
 }
 
 /// The list that a JSON text is.
-pub(super) fn list(kind: &Arc<Kind>, json: &[u8]) -> Result<List, ApiError> {
+pub(super) fn list(kind: &KindRef, json: &[u8]) -> Result<List, ApiError> {
     let wire: WireList = serde_json::from_slice(json).map_err(not_understood)?;
     let items = wire.items.unwrap_or_default();
     Ok(List {

@@ -1,7 +1,5 @@
 //! The verbs.
 
-use std::sync::Arc;
-
 use ::http::{Method, Request, Response, header};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +15,7 @@ use super::stream::Sessions;
 use super::watch;
 use super::wire::{self, Location};
 use crate::api::{
-    ApiError, Backend, Call, Connect, Connection, DeleteOptions, Deleted, Draft, GetOptions, Kind, Kinds, List,
+    ApiError, Backend, Call, Connect, Connection, DeleteOptions, Deleted, Draft, GetOptions, KindRef, Kinds, List,
     ListOptions, Object, Patch, Target, WatchOptions, WatchStream, WriteOptions,
 };
 
@@ -110,10 +108,10 @@ impl RemoteBackend {
     }
 
     /// The kind of what a target is read as: of the subresource, where it has its own.
-    fn kind_of(&self, target: &Target) -> Result<Arc<Kind>, ApiError> {
+    fn kind_of(&self, target: &Target) -> Result<KindRef, ApiError> {
         let body = target.kind.subresource(&target.subresource).and_then(|subresource| subresource.body);
         match body {
-            None => Ok(Arc::clone(&target.kind)),
+            None => Ok(target.kind.clone()),
             Some((group, version, kind)) => self
                 .kinds
                 .by_kind(group, version, kind)
@@ -153,7 +151,7 @@ impl Backend for RemoteBackend {
     async fn watch(&self, call: &Call, target: &Target, options: &WatchOptions) -> Result<WatchStream, ApiError> {
         let mut location = Location::of(target);
         let response = self.send(call, Method::GET, location.watch(options), None).await?;
-        Ok(watch::events(Arc::clone(&target.kind), response))
+        Ok(watch::events(target.kind.clone(), response))
     }
 
     async fn create(

@@ -191,7 +191,7 @@ async fn pod(remote: &RemoteBackend, call: &Call) -> Target {
     let container = Container { name: "c".into(), image: Some("i".into()), ..Container::default() };
     pod.spec = Some(PodSpec { containers: vec![container], node_name: Some("n".into()), ..PodSpec::default() });
     let pods = Kind::of::<Pod>();
-    let target = Target::all(Arc::clone(&pods), "default");
+    let target = Target::all(pods.clone(), "default");
     remote.create(call, &target, Draft::new(pod), &Default::default()).await.unwrap();
     Target::one(pods, "default", "p")
 }

@@ -1,7 +1,5 @@
 //! Watches: lines of JSON become events.
 
-use std::sync::Arc;
-
 use ::http::Response;
 use futures::{StreamExt, TryStreamExt, future, stream};
 use http_body_util::BodyDataStream;
@@ -14,7 +12,7 @@ use tokio_util::io::StreamReader;
 
 use super::answer::{not_understood, object_of};
 use super::http::unreachable;
-use crate::api::{ApiError, Kind, WatchEvent, WatchStream};
+use crate::api::{ApiError, KindRef, WatchEvent, WatchStream};
 
 /// The longest event that is taken.
 const LIMIT: usize = 32 * 1024 * 1024;
@@ -28,7 +26,7 @@ struct WireEvent {
 }
 
 /// The events of an answer. An error ends them, and so does the server's end of the answer.
-pub(super) fn events(kind: Arc<Kind>, response: Response<Incoming>) -> WatchStream {
+pub(super) fn events(kind: KindRef, response: Response<Incoming>) -> WatchStream {
     let body = BodyDataStream::new(response.into_body()).map_err(std::io::Error::other);
     let lines = FramedRead::new(StreamReader::new(body), LinesCodec::new_with_max_length(LIMIT));
     let events = lines.map_err(|error| unreachable(&error)).and_then(move |line| future::ready(event(&kind, &line)));
@@ -42,7 +40,7 @@ pub(super) fn events(kind: Arc<Kind>, response: Response<Incoming>) -> WatchStre
     until_error.chain(stream::empty()).fuse().boxed()
 }
 
-fn event(kind: &Arc<Kind>, line: &str) -> Result<WatchEvent, ApiError> {
+fn event(kind: &KindRef, line: &str) -> Result<WatchEvent, ApiError> {
     let WireEvent { r#type, object } = serde_json::from_str(line).map_err(not_understood)?;
     match r#type.as_str() {
         "ADDED" => object_of(kind, &object).map(WatchEvent::Added),

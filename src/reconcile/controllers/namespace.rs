@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Namespace, NamespaceCondition, NamespaceStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{ApiError, DeleteOptions, Draft, GroupResource, Kind, ListOptions, Propagation, Reason, WriteOptions};
+use crate::api::{
+    ApiError, DeleteOptions, Draft, GroupResource, KindRef, ListOptions, Propagation, Reason, WriteOptions,
+};
 use crate::client::{Change, ObjectRef};
 use crate::reconcile::{Action, Context, Controller, Error, Reconciler, pod};
 
@@ -93,7 +95,7 @@ struct Found {
 
 /// Deletes everything in the namespace, pods before all else.
 async fn empty(ctx: &Context, namespace: &str) -> Found {
-    let mut kinds = BTreeMap::<GroupResource, Arc<Kind>>::new();
+    let mut kinds = BTreeMap::<GroupResource, KindRef>::new();
     for kind in ctx.client().backend().kinds().all() {
         let serves = |verb| kind.verbs.contains(&verb);
         if kind.namespaced && serves("list") && serves("delete") {
@@ -116,7 +118,7 @@ async fn empty(ctx: &Context, namespace: &str) -> Found {
 
 impl Found {
     /// Deletes the objects of one kind.
-    async fn clear(&mut self, ctx: &Context, namespace: &str, kind: Arc<Kind>) {
+    async fn clear(&mut self, ctx: &Context, namespace: &str, kind: KindRef) {
         if let Err(error) = self.try_clear(ctx, namespace, &kind).await {
             // A kind that is not served has no objects.
             if !error.is_not_found() && error.reason() != Reason::MethodNotAllowed {
@@ -125,8 +127,8 @@ impl Found {
         }
     }
 
-    async fn try_clear(&mut self, ctx: &Context, namespace: &str, kind: &Arc<Kind>) -> Result<(), ApiError> {
-        let api = ctx.client().dynamic(Arc::clone(kind), namespace);
+    async fn try_clear(&mut self, ctx: &Context, namespace: &str, kind: &KindRef) -> Result<(), ApiError> {
+        let api = ctx.client().dynamic(kind.clone(), namespace);
         let all = ListOptions::default();
         let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
         if kind.verbs.contains(&"deletecollection") {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Namespace;
 
 use super::forbidden;
-use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Operation, Review};
+use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Kind, Operation, Review};
 use crate::store::Store;
 
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
@@ -20,7 +20,7 @@ pub(super) struct NamespaceLifecycle {
 
 impl NamespaceLifecycle {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, namespaces: GroupResource::new("", "namespaces") }
+        Self { store, namespaces: Kind::of::<Namespace>().resource() }
     }
 }
 

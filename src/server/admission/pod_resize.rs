@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::api::kinds::core::pod::requests;
 use crate::api::rules::resources::amount_of;
-use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Operation, Quantity, Review};
+use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Kind, Operation, Quantity, Review};
 use crate::store::Store;
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct PodResizeValidator {
 
 impl PodResizeValidator {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, nodes: GroupResource::new("", "nodes") }
+        Self { store, nodes: Kind::of::<Node>().resource() }
     }
 }
 

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::forbidden;
-use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Object, Operation, Review};
+use crate::api::{Admission, ApiError, Draft, GroupResource, Key, Kind, Object, Operation, Review};
 use crate::random::Random;
 use crate::store::{Scope, Store, StoreError, StoreEvent};
 
@@ -36,7 +36,7 @@ pub(super) struct ServiceAccounts {
 
 impl ServiceAccounts {
     pub(super) fn new(store: Arc<dyn Store>, random: Random, strict: bool) -> Self {
-        Self { store, random, accounts: GroupResource::new("", "serviceaccounts"), strict }
+        Self { store, random, accounts: Kind::of::<ServiceAccount>().resource(), strict }
     }
 
     /// The account under `key`, when it comes where it is one that comes by itself.

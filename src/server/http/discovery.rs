@@ -3,13 +3,11 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use std::sync::Arc;
-
-use crate::api::{Kind, Kinds};
+use crate::api::{Kind, KindRef, Kinds};
 
 /// The served kinds of each group, by version, in the order of the kinds table.
-fn groups(kinds: &Kinds) -> IndexMap<String, IndexMap<String, Vec<Arc<Kind>>>> {
-    let mut groups: IndexMap<String, IndexMap<String, Vec<Arc<Kind>>>> = IndexMap::new();
+fn groups(kinds: &Kinds) -> IndexMap<String, IndexMap<String, Vec<KindRef>>> {
+    let mut groups: IndexMap<String, IndexMap<String, Vec<KindRef>>> = IndexMap::new();
     for kind in kinds.all().into_iter().filter(|kind| !kind.verbs.is_empty()) {
         groups.entry(kind.group.clone()).or_default().entry(kind.version.clone()).or_default().push(kind);
     }
@@ -43,7 +41,7 @@ pub(crate) fn one_group(kinds: &Kinds, name: &str) -> Option<Value> {
     Some(value)
 }
 
-fn group(name: &str, versions: &IndexMap<String, Vec<Arc<Kind>>>) -> Value {
+fn group(name: &str, versions: &IndexMap<String, Vec<KindRef>>) -> Value {
     let versions: Vec<Value> = versions
         .keys()
         .map(|version| json!({ "groupVersion": group_version(name, version), "version": version }))

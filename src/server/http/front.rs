@@ -23,7 +23,7 @@ use super::route::{Fixed, ResourcePath, Route, Verb};
 use super::streams::{self, Streaming};
 use super::upgrade::Sessions;
 use super::{discovery, health, openapi, verbs};
-use crate::api::{ApiError, Backend, Call, Kind, User};
+use crate::api::{ApiError, Backend, Call, Kind, KindRef, User};
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::server::TokenIssuer;
@@ -328,7 +328,7 @@ fn is_public(route: &Route) -> bool {
 }
 
 /// The kind behind a path. A scope that does not fit is a path that is not served.
-fn served(backend: &dyn Backend, path: &ResourcePath) -> Result<Arc<Kind>, ApiError> {
+fn served(backend: &dyn Backend, path: &ResourcePath) -> Result<KindRef, ApiError> {
     let kind = backend.kinds().by_resource(&path.group, &path.version, &path.resource);
     let kind = kind.filter(|kind| !kind.verbs.is_empty()).ok_or_else(no_such_resource)?;
     let fits = match kind.namespaced {
@@ -357,10 +357,10 @@ fn method(method: &Method) -> &'static str {
     KNOWN.iter().find(|known| *known == method).map_or(OTHER, Method::as_str)
 }
 
-fn labels(path: &ResourcePath, verb: Option<Verb>, kind: &Arc<Kind>) -> Labels {
+fn labels(path: &ResourcePath, verb: Option<Verb>, kind: &KindRef) -> Labels {
     Labels {
         verb: verb.map_or(OTHER, Verb::as_upper),
-        kind: Some(Arc::clone(kind)),
+        kind: Some(kind.clone()),
         subresource: path.subresource.clone(),
         scope: match (path.name.is_empty(), path.namespace.is_empty()) {
             (false, _) => "resource",

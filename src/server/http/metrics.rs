@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::api::Kind;
+use crate::api::KindRef;
 
 /// Upper bounds of the buckets of request durations, in seconds.
 const BUCKETS: &[f64] = &[0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
@@ -17,7 +17,7 @@ const BUCKETS: &[f64] = &[0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
 pub(crate) struct Labels {
     pub(crate) verb: &'static str,
     /// The kind, of requests for objects.
-    pub(crate) kind: Option<Arc<Kind>>,
+    pub(crate) kind: Option<KindRef>,
     pub(crate) subresource: String,
     pub(crate) scope: &'static str,
 }
@@ -139,12 +139,8 @@ impl Labels {
 
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
-        let same =
-            |a: &Option<Arc<Kind>>, b: &Option<Arc<Kind>>| a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr);
-        let by_resource = || match same(&self.kind, &other.kind) {
-            true => Ordering::Equal,
-            false => self.resource().cmp(&other.resource()),
-        };
+        let by_resource =
+            || if self.kind == other.kind { Ordering::Equal } else { self.resource().cmp(&other.resource()) };
         self.verb
             .cmp(other.verb)
             .then_with(by_resource)

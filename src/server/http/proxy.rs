@@ -120,7 +120,7 @@ impl Proxying<'_> {
         if parts.method != Method::GET {
             return Ok(super::verbs::method_not_allowed());
         }
-        let node = Target::one(Kind::of::<Node>(), "", &name);
+        let node = Target::one(Kind::of::<Node>(), "", name);
         let path = self.uri(&parts.uri)?.to_string();
         match self.backend.connect(self.call, &node, Connect::Get(path)).await? {
             Connection::Answer(Answer { media, body }) => Ok(body::answer(StatusCode::OK, &media, body::whole(body))),
@@ -161,7 +161,7 @@ impl Proxying<'_> {
 
     async fn pod(&self) -> Result<Place, ApiError> {
         let (name, port) = parse(&self.path.name)?;
-        let target = Target::one(Kind::of::<Pod>(), &self.path.namespace, &name);
+        let target = Target::one(Kind::of::<Pod>(), &self.path.namespace, name);
         let object = self.backend.get(self.call, &target, &GetOptions::default()).await?;
         let pod = object.typed::<Pod>()?;
         if let Ok(number) = port.parse() {
@@ -182,7 +182,7 @@ impl Proxying<'_> {
 
     async fn service(&self) -> Result<Place, ApiError> {
         let (name, port) = parse(&self.path.name)?;
-        let target = Target::one(Kind::of::<Service>(), &self.path.namespace, &name);
+        let target = Target::one(Kind::of::<Service>(), &self.path.namespace, name);
         let object = self.backend.get(self.call, &target, &GetOptions::default()).await?;
         let service = object.typed::<Service>()?;
         let none = || {

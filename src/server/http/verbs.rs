@@ -1,6 +1,5 @@
 //! The verbs: a routed request becomes a call of the backend, and its outcome an answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use super::watch_stream;
 use crate::api::decode;
 use crate::api::field::Path;
 use crate::api::{
-    ApiError, Backend, Call, Consistency, Deleted, Draft, FieldErrors, FieldValidation, Kind, ListOptions, Patch,
+    ApiError, Backend, Call, Consistency, Deleted, Draft, FieldErrors, FieldValidation, KindRef, ListOptions, Patch,
     Target,
 };
 use crate::clock::Clock;
@@ -46,7 +45,7 @@ pub(crate) struct Request<'a> {
     pub(crate) call: &'a Call,
     pub(crate) verb: Verb,
     pub(crate) path: &'a ResourcePath,
-    pub(crate) kind: Arc<Kind>,
+    pub(crate) kind: KindRef,
     pub(crate) query: &'a Query,
     pub(crate) headers: &'a HeaderMap,
     /// Cancelled when long answers are to end.
@@ -78,7 +77,7 @@ impl Request<'_> {
     }
 
     pub(crate) fn target(&self) -> Target {
-        Target::one(Arc::clone(&self.kind), &self.path.namespace, &self.path.name).sub(&*self.path.subresource)
+        Target::one(self.kind.clone(), &self.path.namespace, &self.path.name).sub(&*self.path.subresource)
     }
 
     async fn get(&self, printer: &Printer) -> Result<Response<Body>, ApiError> {
@@ -103,7 +102,7 @@ impl Request<'_> {
             let newest = ListOptions { limit: Some(1), ..ListOptions::default() };
             options.from = Consistency::Exact(self.backend.list(self.call, &target, &newest).await?.revision);
         }
-        let kind = Arc::clone(&self.kind);
+        let kind = self.kind.clone();
         match self.backend.watch(self.call, &target, &options).await {
             Ok(events) => Ok(watch_stream::response(kind, events, printer, self.clock, self.closing)),
             Err(error) if error.is_expired() => Ok(watch_stream::failed(kind, error, printer, self.clock)),
@@ -176,9 +175,9 @@ impl Request<'_> {
     }
 
     /// The kind of the bodies that this path takes: the subresource's own, or the kind itself.
-    fn body_kind(&self) -> Result<Arc<Kind>, ApiError> {
+    fn body_kind(&self) -> Result<KindRef, ApiError> {
         match self.kind.subresource(&self.path.subresource).and_then(|subresource| subresource.body) {
-            None => Ok(Arc::clone(&self.kind)),
+            None => Ok(self.kind.clone()),
             Some((group, version, kind)) => self
                 .backend
                 .kinds()

@@ -1,6 +1,5 @@
 //! Watches on the wire: one JSON document per event and line.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -12,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::body::{self, Body, JSON};
 use super::listener::Closing;
 use super::printing::Printer;
-use crate::api::{ApiError, Kind, Printed, WatchEvent, WatchStream};
+use crate::api::{ApiError, Kind, KindRef, Printed, WatchEvent, WatchStream};
 use crate::clock::Clock;
 
 /// The annotation of the bookmark that ends the initial events.
@@ -31,7 +30,7 @@ const BEAT: Duration = Duration::from_millis(1);
 
 /// The answer that a watch is. An error after the beginning is an `ERROR` event, and ends it.
 pub(crate) fn response(
-    kind: Arc<Kind>,
+    kind: KindRef,
     events: WatchStream,
     printer: Printer,
     clock: Clock,
@@ -46,12 +45,12 @@ pub(crate) fn response(
 }
 
 /// The answer to a watch that fails at once in a way that clients look for in the stream.
-pub(crate) fn failed(kind: Arc<Kind>, error: ApiError, printer: Printer, clock: Clock) -> Response<Body> {
+pub(crate) fn failed(kind: KindRef, error: ApiError, printer: Printer, clock: Clock) -> Response<Body> {
     response(kind, stream::iter([Err(error)]).boxed(), printer, clock, None)
 }
 
 fn lines(
-    kind: Arc<Kind>,
+    kind: KindRef,
     events: WatchStream,
     printer: Printer,
     clock: Clock,

@@ -21,7 +21,7 @@ use super::admission::Chain;
 use super::authz::Authorizer;
 use super::subresource::TokenIssuer;
 use crate::api::{
-    ApiError, Call, FieldErrors, Kind, Kinds, NodeDirectory, Object, Operation, Review, Surroundings, Target,
+    ApiError, Call, FieldErrors, KindRef, Kinds, NodeDirectory, Object, Operation, Review, Surroundings, Target,
 };
 use crate::clock::Clock;
 use crate::random::Random;
@@ -78,7 +78,7 @@ impl<'a> Pipeline<'a> {
         Self { server, call, target, dry_run }
     }
 
-    pub(super) fn kind(&self) -> &'a Arc<Kind> {
+    pub(super) fn kind(&self) -> &'a KindRef {
         &self.target.kind
     }
 

@@ -9,11 +9,10 @@ mod token;
 
 pub(super) use self::connect::name_of;
 pub use self::token::{IssuedToken, TokenIssuer, TokenRequestContext};
-use std::sync::Arc;
 
 use super::error;
 use super::pipeline::{Inner, Part, Pipeline};
-use crate::api::{ApiError, Body, Call, Draft, Kind, Object, Target, WriteOptions};
+use crate::api::{ApiError, Body, Call, Draft, KindRef, Object, Target, WriteOptions};
 
 /// The part of an object that a target names, where it is one that is written like the object itself.
 pub(super) fn part(target: &Target) -> Option<Part<'_>> {
@@ -70,7 +69,7 @@ impl Inner {
         }
     }
 
-    fn pods(&self) -> Result<Arc<Kind>, ApiError> {
+    fn pods(&self) -> Result<KindRef, ApiError> {
         self.kinds.by_kind("", "v1", "Pod").ok_or_else(error::no_such_resource)
     }
 

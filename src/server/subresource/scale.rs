@@ -6,7 +6,7 @@ use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec, ScaleStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::field::Path;
-use crate::api::{ApiError, Call, Draft, FieldErrors, Kind, Object, Patch, Target, WriteOptions};
+use crate::api::{ApiError, Call, Draft, FieldErrors, KindRef, Object, Patch, Target, WriteOptions};
 use crate::server::pipeline::{Inner, Part, check_uid};
 use crate::server::verbs::patched;
 
@@ -93,7 +93,7 @@ impl Inner {
         self.scale_of(&updated)
     }
 
-    fn scale_kind(&self) -> Result<Arc<Kind>, ApiError> {
+    fn scale_kind(&self) -> Result<KindRef, ApiError> {
         self.kinds.by_kind("autoscaling", "v1", "Scale").ok_or_else(|| ApiError::internal("Scale is not served"))
     }
 }

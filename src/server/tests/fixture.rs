@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::api::decode;
 use crate::api::{
-    ApiError, ApiType, Backend, Call, DeleteOptions, Deleted, Draft, Kind, List, ListOptions, Object, Patch, Target,
-    User, WatchOptions, WatchStream, WriteOptions,
+    ApiError, ApiType, Backend, Call, DeleteOptions, Deleted, Draft, Kind, KindRef, List, ListOptions, Object, Patch,
+    Target, User, WatchOptions, WatchStream, WriteOptions,
 };
 use crate::clock::Clock;
 use crate::random::Random;
@@ -42,7 +42,7 @@ impl Fixture {
     }
 
     /// An object of a kind, from JSON.
-    pub(super) fn draft(&self, kind: &Arc<Kind>, value: &Value) -> Draft {
+    pub(super) fn draft(&self, kind: &KindRef, value: &Value) -> Draft {
         decode::object(kind, &serde_json::to_vec(value).unwrap()).unwrap().object
     }
 

@@ -333,7 +333,7 @@ async fn whoever_asks_is_told_what_he_may_do() {
     let ask = async |user: User, namespace: &str| {
         let call = Call::new(Arc::new(user), "test");
         let draft = fixture.draft(&kind, &json!({"spec": {"namespace": namespace}}));
-        fixture.server.create(&call, &Target::all(Arc::clone(&kind), ""), draft, &WriteOptions::default()).await
+        fixture.server.create(&call, &Target::all(kind.clone(), ""), draft, &WriteOptions::default()).await
     };
     let basic = json!([
         {

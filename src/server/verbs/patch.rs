@@ -1,7 +1,5 @@
 //! Patch: an update made from the stored version.
 
-use std::sync::Arc;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +7,8 @@ use serde_json::{Value, json};
 use crate::api::decode::{Arena, Document};
 use crate::api::field::Path;
 use crate::api::{
-    ApiError, Call, Draft, FieldErrors, FieldValidation, GroupKind, Kind, Object, Patch, Reason, Target, WriteOptions,
+    ApiError, Call, Draft, FieldErrors, FieldValidation, GroupKind, KindRef, Object, Patch, Reason, Target,
+    WriteOptions,
 };
 use crate::server::convert::from_stored;
 use crate::server::patch;
@@ -52,7 +51,7 @@ impl Inner {
 
 /// The object that a patch makes of another.
 pub(in crate::server) fn patched(
-    kind: &Arc<Kind>,
+    kind: &KindRef,
     current: &Object,
     patch: &Patch,
     validation: FieldValidation,
@@ -84,14 +83,14 @@ pub(in crate::server) fn patched(
         }
     }
     let decoded = kind.strategy().read(&document).and_then(|decoded| decoded.accept(validation, call));
-    Ok(Draft::of(Arc::clone(kind), decoded.map_err(|error| refuse(error.to_string()))?))
+    Ok(Draft::of(kind.clone(), decoded.map_err(|error| refuse(error.to_string()))?))
 }
 
 /// What a merge patch of the metadata alone (labels, annotations, finalizers: most patches) makes of an object, whose
 /// content then need not be made anew. `None` where it is another patch, and where the outcome is no good: why, whoever
 /// looks at the whole can tell.
 fn with_other_metadata(
-    kind: &Arc<Kind>,
+    kind: &KindRef,
     current: &Object,
     patch: &Patch,
     validation: FieldValidation,
@@ -103,7 +102,7 @@ fn with_other_metadata(
     }
     let Patch::Merge(changes) = patch else { return None };
     let fields = changes.as_object()?;
-    let known = Arc::ptr_eq(current.kind(), kind);
+    let known = current.kind().ptr_eq(kind);
     if !known || fields.len() != 1 || !fields.get("metadata")?.is_object() {
         return None;
     }

@@ -28,7 +28,7 @@ use self::dispatch::{Channels, Watcher};
 use self::history::{History, Views};
 use self::snapshot::Snapshot;
 use super::{Change, Page, Range, Scope, Store, StoreError, StoreWatch, Write};
-use crate::api::{GroupResource, Key, Object, Revision};
+use crate::api::{GroupResource, Key, Kind, Object, Revision};
 
 /// A field by which the objects of a resource can be listed and watched without looking at the others.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Index {
             let pod = object.as_typed::<Pod>()?;
             Some(pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default())
         }
-        Self { resource: GroupResource::new("", "pods"), field: "spec.nodeName", value: node }
+        Self { resource: Kind::of::<Pod>().resource(), field: "spec.nodeName", value: node }
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec};
 
 use super::{Store, Write};
-use crate::api::{Draft, GroupResource, Kind, Object, Strategy};
+use crate::api::{Draft, GroupResource, Kind, KindRef, Object, Strategy};
 
 /// Makes a test of each promise, over stores that the expression (a future) gives.
 #[macro_export]
@@ -96,7 +96,7 @@ fn map(namespace: &str, name: &str, value: &str) -> Draft {
     map.metadata.namespace = Some(namespace.to_owned());
     map.metadata.name = Some(name.to_owned());
     map.data = Some([("value".to_owned(), value.to_owned())].into());
-    Draft::of(Arc::new(Kind::builtin(Plain::<ConfigMap>(std::marker::PhantomData))), Arc::new(map))
+    Draft::of(KindRef::from(Kind::builtin(Plain::<ConfigMap>(std::marker::PhantomData))), Arc::new(map))
 }
 
 /// A Pod `default/name` on `node`.
@@ -105,7 +105,7 @@ fn pod(name: &str, node: &str) -> Draft {
     pod.metadata.namespace = Some("default".to_owned());
     pod.metadata.name = Some(name.to_owned());
     pod.spec = Some(PodSpec { node_name: Some(node.to_owned()).filter(|node| !node.is_empty()), ..Default::default() });
-    Draft::of(Arc::new(Kind::builtin(Plain::<Pod>(std::marker::PhantomData))), Arc::new(pod))
+    Draft::of(KindRef::from(Kind::builtin(Plain::<Pod>(std::marker::PhantomData))), Arc::new(pod))
 }
 
 fn value(object: &Object) -> String {

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -11,7 +9,7 @@ fn sent(value: &Value) -> Draft {
     let kind = Kinds::builtin().by_api_version(text("apiVersion"), text("kind")).unwrap();
     let decoded = kind.strategy().decode(value.to_string().as_bytes()).unwrap();
     let mut draft = Draft::of(kind, decoded.object);
-    let kind = Arc::clone(draft.kind());
+    let kind = draft.kind().clone();
     kind.strategy().default(draft.body_mut());
     draft
 }
@@ -19,7 +17,7 @@ fn sent(value: &Value) -> Draft {
 /// The object that a creation stores.
 fn created(value: &Value) -> Draft {
     let mut draft = sent(value);
-    let kind = Arc::clone(draft.kind());
+    let kind = draft.kind().clone();
     kind.strategy().prepare_create(draft.body_mut(), &Surroundings::default());
     draft
 }
@@ -37,7 +35,7 @@ fn create_errors(value: &Value, around: &Surroundings) -> String {
 
 fn update_errors(old: &Value, new: &Value) -> String {
     let (old, mut new, around) = (created(old), sent(new), Surroundings::default());
-    let kind = Arc::clone(old.kind());
+    let kind = old.kind().clone();
     kind.strategy().prepare_update(new.body_mut(), old.body(), &around);
     let mut errors = FieldErrors::new();
     kind.strategy().validate_update(new.body(), old.body(), &around, &mut errors);
@@ -68,7 +66,7 @@ fn a_namespace_is_born_active_with_its_name_as_a_label() {
             "spec": { "finalizers": ["kubernetes"] }, "status": { "phase": "Active" },
         })
     );
-    let kind = Arc::clone(draft.kind());
+    let kind = draft.kind().clone();
     assert_eq!(kind.strategy().field(draft.body(), "status.phase"), "Active");
     let old = draft.clone();
     draft.typed_mut::<k8s_openapi::api::core::v1::Namespace>().unwrap().status.as_mut().unwrap().phase =

@@ -49,7 +49,7 @@ fn an_object_of_nothing_but_a_name_can_be_decoded_defaulted_printed_and_encoded(
             format!(r#"{{"apiVersion":"{}","kind":"{}","metadata":{{"name":"a"}}}}"#, kind.api_version(), kind.kind);
         let strategy = kind.strategy();
         let decoded = strategy.decode(json.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", kind.kind));
-        let mut draft = Draft::of(Arc::clone(&kind), decoded.object);
+        let mut draft = Draft::of(kind.clone(), decoded.object);
         let around = crate::api::Surroundings::default();
         strategy.default(draft.body_mut());
         let once = draft.clone();

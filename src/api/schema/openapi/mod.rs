@@ -13,14 +13,14 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use self::definitions::Definitions;
-use super::super::{Kind, Kinds};
+use super::super::{Kind, KindRef, Kinds};
 
 /// Adds a type's schema to those of a generator, and tells the name it has there.
 pub(crate) type AddSchema = fn(&mut SchemaGenerator) -> Cow<'static, str>;
@@ -74,7 +74,7 @@ pub fn v3_index(kinds: &Kinds) -> Value {
 
 /// `/openapi/v3/apis/GROUP/VERSION` (`/openapi/v3/api/VERSION` for the core group); none where nothing is served there.
 pub fn v3(kinds: &Kinds, group: &str, version: &str) -> Option<Bytes> {
-    let of_version = |kind: &Arc<Kind>| kind.group == group && kind.version == version;
+    let of_version = |kind: &KindRef| kind.group == group && kind.version == version;
     let rows: Vec<_> = kinds.all().into_iter().filter(of_version).collect();
     let path = path_of(rows.first()?);
     Some(kinds.documents(|documents| documents.get(&path, || document(kinds, &rows, Dialect::V3))))
@@ -91,7 +91,7 @@ fn path_of(kind: &Kind) -> String {
     format!("{root}/{}", kind.api_version())
 }
 
-fn document(kinds: &Kinds, rows: &[Arc<Kind>], dialect: Dialect) -> Value {
+fn document(kinds: &Kinds, rows: &[KindRef], dialect: Dialect) -> Value {
     let mut definitions = Definitions::new(dialect, kinds);
     for kind in rows {
         definitions.add_kind(kind);

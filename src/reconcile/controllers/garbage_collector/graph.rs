@@ -1,12 +1,11 @@
 //! Who owns whom, as far as it has been seen. A pure state machine: objects in, suspects out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use foldhash::HashMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::api::{GroupResource, Kind, Object};
+use crate::api::{GroupResource, Kind, KindRef, Object};
 
 /// The UID of an object.
 pub(super) type Uid = String;
@@ -19,7 +18,7 @@ pub(super) const ORPHAN: &str = "orphan";
 /// An object that exists.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    pub(super) kind: Arc<Kind>,
+    pub(super) kind: KindRef,
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) owners: Vec<OwnerReference>,
@@ -92,7 +91,7 @@ impl Graph {
         }
         let (uid, owners) = (object.uid().to_owned(), meta.owner_references.clone().unwrap_or_default());
         let node = Node {
-            kind: Arc::clone(object.kind()),
+            kind: object.kind().clone(),
             namespace: object.namespace().to_owned(),
             name: object.name().to_owned(),
             owners,

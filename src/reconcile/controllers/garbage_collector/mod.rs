@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::graph::{Graph, Uid};
-use crate::api::{FieldSelector, GroupResource, Kind, LabelSelector};
+use crate::api::{FieldSelector, GroupResource, KindRef, LabelSelector};
 use crate::client::Followed;
 use crate::reconcile::controller::{Inbox, work};
 use crate::reconcile::{Context, Running};
@@ -75,7 +75,7 @@ impl Collector {
         }
     }
 
-    fn kinds(&self) -> BTreeMap<GroupResource, Arc<Kind>> {
+    fn kinds(&self) -> BTreeMap<GroupResource, KindRef> {
         let mut kinds = BTreeMap::new();
         for kind in self.ctx.client().backend().kinds().all() {
             let serves = ["list", "watch", "delete"].iter().all(|verb| kind.verbs.contains(verb));
@@ -87,8 +87,8 @@ impl Collector {
         kinds
     }
 
-    fn follow(&self, kind: Arc<Kind>) -> AbortOnDropHandle<()> {
-        let (api, shared) = (self.ctx.client().dynamic(Arc::clone(&kind), ""), Arc::clone(&self.shared));
+    fn follow(&self, kind: KindRef) -> AbortOnDropHandle<()> {
+        let (api, shared) = (self.ctx.client().dynamic(kind.clone(), ""), Arc::clone(&self.shared));
         AbortOnDropHandle::new(tokio::spawn(async move {
             let mut listed = false;
             let everything = (LabelSelector::default(), FieldSelector::default());
