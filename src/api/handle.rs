@@ -19,7 +19,7 @@ impl<T> Handle<T> {
 
     /// Whether both handles are of one value.
     pub(super) fn ptr_eq(&self, other: &Self) -> bool {
-        std::ptr::eq(&raw const **self, &raw const **other)
+        std::ptr::eq::<T>(&**self, &**other)
     }
 }
 

@@ -337,7 +337,7 @@ impl Kind {
     }
 }
 
-/// A handle to a [`Kind`], cheap to clone.
+/// A handle to a [`Kind`], cheap to clone: those to built-in kinds are not even counted.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;

@@ -79,13 +79,13 @@ impl Pipeline<'_> {
             false => ApiError::already_exists(&self.kind().resource(), name),
         };
         let stored = if self.dry_run {
-            if self.server.store.get(&self.target.key()).await?.is_some() {
+            if self.server.store.get(&draft.key()).await?.is_some() {
                 return Err(taken());
             }
             draft.seal_as_is()
         } else {
-            let write = Write::Create { key: self.target.key(), object: draft };
-            self.server.store.commit(write).await.map_err(|error| match error {
+            // Under its own name: admission may have changed it.
+            self.server.store.commit(Write::create(draft)).await.map_err(|error| match error {
                 StoreError::Exists(_) => taken(),
                 other => other.into(),
             })?

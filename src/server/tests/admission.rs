@@ -93,7 +93,7 @@ async fn a_pod_mounts_the_token_of_its_account() {
     assert!(value(&fixture.create::<Pod>("default", without).await.unwrap())["spec"].get("volumes").is_none());
 }
 
-/// Labels what it sees, refuses what is to be refused, and notes how writes ended.
+/// Labels what it sees, renames and refuses what is to be, and notes how writes ended.
 #[derive(Debug, Default)]
 struct Witness(Mutex<Vec<String>>);
 
@@ -105,7 +105,11 @@ impl Admission for Witness {
 
     async fn admit(&self, _: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
         if let Some(object) = object {
-            object.meta_mut().labels.get_or_insert_default().insert("seen".into(), "yes".into());
+            let meta = object.meta_mut();
+            meta.labels.get_or_insert_default().insert("seen".into(), "yes".into());
+            if meta.name.as_deref() == Some("before") {
+                meta.name = Some("after".into());
+            }
         }
         Ok(())
     }
@@ -121,6 +125,16 @@ impl Admission for Witness {
         let name = stored.map(|object| object.name().to_owned()).unwrap_or_default();
         self.0.lock().unwrap().push(if failed { "failed".to_owned() } else { format!("kept {name}") });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_is_stored_under_the_name_that_admission_gives_it() {
+    let fixture = Fixture::with(|builder| builder.admission(Arc::new(Witness::default()))).await;
+    let created = fixture.create::<ConfigMap>("default", json!({"metadata": {"name": "before"}})).await.unwrap();
+    assert_eq!(fixture.get::<ConfigMap>("default", "after").await.unwrap(), created);
+    fixture.get::<ConfigMap>("default", "before").await.unwrap_err();
+    let changed = fixture.merge(&fixture.one::<ConfigMap>("default", "after"), json!({"data": {"a": "b"}})).await;
+    assert_eq!(changed.unwrap().name(), "after");
 }
 
 #[tokio::test(start_paused = true)]
