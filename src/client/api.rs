@@ -49,21 +49,17 @@ impl DynamicApi {
         self.target.namespace()
     }
 
-    fn one(&self, name: &str) -> Target {
-        self.target.named(name)
-    }
-
     /// Where `object` goes: the API's namespace, or (where that spans all) the object's own.
     fn home(&self, meta: &ObjectMeta, name: &str) -> Target {
         match self.namespace() {
             "" => Target::one(self.kind().clone(), meta.namespace.as_deref().unwrap_or_default(), name),
-            _ => self.one(name),
+            _ => self.target.named(name),
         }
     }
 
     /// Reads an object.
     pub async fn get(&self, name: &str) -> Result<Object, ApiError> {
-        self.client.backend().get(self.client.call(), &self.one(name), &GetOptions::default()).await
+        self.client.backend().get(self.client.call(), &self.target.named(name), &GetOptions::default()).await
     }
 
     /// Reads all objects that match.
@@ -112,12 +108,12 @@ impl DynamicApi {
         patch: Patch,
         options: &WriteOptions,
     ) -> Result<Object, ApiError> {
-        self.client.backend().patch(self.client.call(), &self.one(name).sub(subresource), patch, options).await
+        self.client.backend().patch(self.client.call(), &self.target.named(name).sub(subresource), patch, options).await
     }
 
     /// Deletes an object.
     pub async fn delete(&self, name: &str, options: &DeleteOptions) -> Result<Deleted, ApiError> {
-        self.client.backend().delete(self.client.call(), &self.one(name), options).await
+        self.client.backend().delete(self.client.call(), &self.target.named(name), options).await
     }
 
     /// Deletes all objects that match.
@@ -127,7 +123,7 @@ impl DynamicApi {
 
     /// Opens a stream to a pod.
     pub async fn connect(&self, name: &str, connect: Connect) -> Result<Connection, ApiError> {
-        self.client.backend().connect(self.client.call(), &self.one(name), connect).await
+        self.client.backend().connect(self.client.call(), &self.target.named(name), connect).await
     }
 }
 

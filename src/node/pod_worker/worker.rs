@@ -91,6 +91,9 @@ pub(super) struct Worker {
     gone: bool,
     /// Whether the API has been asked to delete the pod.
     deleted: bool,
+    /// What was last written and came out otherwise, and the revision that it got: the same is not written over it
+    /// again. A server that does not know a field of the status would be written to at every probe.
+    written: Option<Box<(PodStatus, u64)>>,
 }
 
 impl Worker {
@@ -133,6 +136,7 @@ impl Worker {
             inherited,
             gone,
             deleted: false,
+            written: None,
         }
     }
 
@@ -432,8 +436,12 @@ impl Worker {
         let status = self.stale.then(|| report::status(&self.machine, &state, &pod));
         drop(state);
         self.stale = false;
-        let news = |status: &PodStatus| pod.status.as_ref() != Some(status);
+        let news = |status: &PodStatus| {
+            let said = |written: &(PodStatus, u64)| written.0 == *status && written.1 == revision(&pod);
+            pod.status.as_ref() != Some(status) && !self.written.as_deref().is_some_and(said)
+        };
         if let Some(status) = status.filter(|status| !self.frozen && news(status)) {
+            self.written = Some(Box::new((status.clone(), 0)));
             let (machine, state) = (Arc::clone(&self.machine), Arc::clone(&self.state));
             self.writing = Some(Box::pin(report::write(machine, state, pod, status)));
         } else if over && pod.metadata.deletion_timestamp.is_some() && !self.deleted {
@@ -506,6 +514,11 @@ impl Worker {
     fn reported(&mut self, result: Result<Reported, ApiError>) {
         match result {
             Ok(Reported::Written(pod)) => {
+                // What came to be as it was written needs no other memory than the pod.
+                self.written.take_if(|written| pod.status.as_ref() == Some(&written.0));
+                if let Some(written) = &mut self.written {
+                    written.1 = revision(&pod);
+                }
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 if revision(&pod) >= revision(&state.pod) {
                     // What was written knows nothing of a spec that changed meanwhile.
@@ -521,7 +534,7 @@ impl Worker {
             Ok(Reported::Gone) => self.gone = true,
             Err(error) => {
                 tracing::debug!(%error, "pod status not written");
-                (self.deleted, self.stale) = (false, true);
+                (self.written, self.deleted, self.stale) = (None, false, true);
                 self.write_at = self.soon(RETRY);
             }
         }
