@@ -317,7 +317,7 @@ impl Builder {
         }
         let client = Client::new(Arc::clone(&backend), clock, random.clone());
         #[cfg(feature = "http")]
-        let front = super::wire::front(backend, &client, self.tokens, issuer);
+        let front = super::wire::front(backend, &client, self.tokens, issuer, server.authorizer());
         #[cfg(feature = "http")]
         let wire = match self.listen {
             Some(address) => Some(super::wire::Wire::listen(&front, &plan, address).await?),

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::random::Random;
 use crate::server::TokenIssuer;
 use crate::server::authn::ServiceAccountTokens;
+use crate::server::authz::Authorizer;
 use crate::server::http::{Config, Front, Listening, Tls};
 use crate::service::loopback::AddressPlan;
 use crate::store::Store;
@@ -35,9 +36,11 @@ pub(super) fn front(
     client: &Client,
     tokens: Vec<(String, User)>,
     issuer: Arc<dyn TokenIssuer>,
+    authorizer: &Arc<dyn Authorizer>,
 ) -> Front {
     let mut config = Config::new(*client.clock(), client.random().fork("http"));
     config.issuer = Some(issuer);
+    config.authorizer = Arc::clone(authorizer);
     for (token, user) in tokens {
         config.tokens.add(token, user);
     }

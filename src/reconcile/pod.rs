@@ -7,19 +7,10 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
 use super::{Context, Error};
 use crate::api::DeleteOptions;
+pub use crate::api::kinds::core::pod::{is_terminal, phase};
 
 /// The condition that says that a pod is about to go for no fault of its own.
 const DISRUPTION: &str = "DisruptionTarget";
-
-/// The pod's phase; empty where none is set yet.
-pub fn phase(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
-}
-
-/// Whether the pod has run to its end, well or not.
-pub fn is_terminal(pod: &Pod) -> bool {
-    matches!(phase(pod), "Succeeded" | "Failed")
-}
 
 /// Whether the pod counts as a replica: neither at its end nor being deleted.
 pub fn is_active(pod: &Pod) -> bool {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::authz::{Access, Attributes, Verdict};
+use self::authz::{Access, Attributes, Authorizer};
 pub use self::config::ServerBuilder;
 use self::pipeline::Inner;
 pub use self::subresource::{IssuedToken, TokenIssuer, TokenRequestContext};
@@ -75,6 +75,11 @@ impl Server {
         &self.0.store
     }
 
+    /// Who decides what may be done.
+    pub fn authorizer(&self) -> &Arc<dyn Authorizer> {
+        &self.0.authorizer
+    }
+
     /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
@@ -102,9 +107,7 @@ impl Inner {
             name: target.name(),
         };
         let attributes = Attributes { user: &call.user, verb, access };
-        if let Verdict::Deny(why) = authz::decide(&*self.authorizer, &attributes).await {
-            return Err(authz::refusal(&call.user, verb, target, &why));
-        }
+        authz::permit(&*self.authorizer, &attributes).await?;
         let known = match target.subresource.as_str() {
             "" => target.kind.verbs.contains(&verb),
             name => match target.kind.subresource(name) {

@@ -13,6 +13,7 @@ use super::plan::grace_period;
 use super::recall;
 use super::state::{Ending, Failure, PodState};
 use super::worker::Worker;
+use crate::api::kinds::core::pod::is_terminal;
 use crate::node::admit::Demand;
 use crate::node::machine::Machine;
 use crate::node::resize::{self, Pending, Resize, UnderWay};
@@ -60,8 +61,7 @@ impl Handle {
             demand = Demand::of(&state.allocated_of(&pod));
         }
         state.sandbox = known;
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let ended = matches!(phase, Some("Succeeded" | "Failed"));
+        let ended = is_terminal(&pod);
         if ended {
             state.ending = Some(Ending { grace: Duration::ZERO, failure: None, done: state.sandbox.is_none() });
         }

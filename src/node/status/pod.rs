@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions::conditions;
 use super::phase::phase;
-use crate::api::kinds::core::pod::qos_class;
+use crate::api::kinds::core::pod::{is_final, qos_class};
 use crate::node::pod_worker::state::{Instances, PodState, Role, containers, restarts};
 use crate::node::resize;
 use crate::runtime;
@@ -58,7 +58,7 @@ pub(in crate::node) fn pod_status(
     let ephemeral = statuses(&[Role::Ephemeral]);
     // A pod has not failed before all of it has ended.
     let failure = state.ending.as_ref().filter(|ending| ending.done).and_then(|ending| ending.failure.as_ref());
-    let terminal = before.phase.as_deref().filter(|phase| matches!(*phase, "Succeeded" | "Failed"));
+    let terminal = before.phase.as_deref().filter(|phase| is_final(phase));
     let phase = match terminal {
         _ if failure.is_some() => "Failed",
         Some("Succeeded") => "Succeeded", // a phase that is final stays

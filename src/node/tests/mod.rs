@@ -24,7 +24,7 @@ use crate::client::{Client, Informers};
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::runtime::memory::{MemoryConfig, MemoryRuntime, Network, Registry, SimulatedNetwork};
-use crate::server::Server;
+use crate::server::{Server, ServerBuilder};
 use crate::store::MemoryStore;
 
 /// A server and the agent of node `n1`.
@@ -42,13 +42,21 @@ impl World {
     }
 
     async fn with(configure: impl FnOnce(AgentConfig) -> AgentConfig) -> Self {
+        Self::before(|server| server, configure).await
+    }
+
+    /// With a server of its own kind.
+    async fn before(
+        serve: impl FnOnce(ServerBuilder) -> ServerBuilder,
+        configure: impl FnOnce(AgentConfig) -> AgentConfig,
+    ) -> Self {
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
         let random = Random::seeded(1);
         let server = Server::builder(Arc::new(MemoryStore::default()))
             .clock(clock)
             .random(random.fork("server"))
             .service_account_volumes(false);
-        let client = Client::new(Arc::new(server.start().await.unwrap()), clock, random.clone());
+        let client = Client::new(Arc::new(serve(server).start().await.unwrap()), clock, random.clone());
         let runtime = MemoryRuntime::new(MemoryConfig {
             node: "n1".into(),
             network: Network::simulated([10, 244, 1, 0].into(), SimulatedNetwork::default()),

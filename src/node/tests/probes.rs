@@ -1,4 +1,10 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+
 use super::*;
+use crate::api::{Admission, ApiError, Draft, Review};
+use crate::client::{Fault, Intercept};
 use crate::runtime::memory::{Script, SimulatedImage};
 
 #[tokio::test(start_paused = true)]
@@ -106,4 +112,49 @@ async fn grpc_probes_ask_the_simulated_server_how_it_is() {
     has("http", "Readiness probe failed: HTTP probe failed with statuscode: 503").await;
     world.pass(10).await;
     assert_eq!(world.summary("moody").await, "Running: main ready");
+}
+
+/// As a server that does not know a field of a pod's status, and drops it.
+#[derive(Debug)]
+struct Forgetful;
+
+#[async_trait]
+impl Admission for Forgetful {
+    fn name(&self) -> &'static str {
+        "Forgetful"
+    }
+
+    async fn admit(&self, review: &Review<'_>, object: Option<&mut Draft>) -> Result<(), ApiError> {
+        let pod = object.filter(|_| review.target.subresource == "status").and_then(Draft::typed_mut::<Pod>);
+        if let Some(status) = pod.and_then(|pod| pod.status.as_mut()) {
+            status.host_ips = None;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_the_server_keeps_otherwise_is_not_written_at_every_probe() {
+    let mut world = World::before(|server| server.admission(Arc::new(Forgetful)), |config| config).await;
+    let writes = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&writes);
+    let backend = Intercept::new(Arc::clone(world.client.backend()), move |verb, target| {
+        let is_report = (verb, &*target.subresource, target.name()) == ("update", "status", "web");
+        count.fetch_add(usize::from(is_report), Ordering::Relaxed);
+        Fault::None
+    });
+    world.agent = None;
+    world.informers =
+        Informers::new(Client::new(Arc::new(backend), *world.client.clock(), world.client.random().clone()));
+    world.start_agent();
+    let probe = json!({ "exec": { "command": ["true"] }, "periodSeconds": 1 });
+    world.run_image("web", "x", json!({ "readinessProbe": probe })).await;
+    world.pass(5).await;
+    assert_eq!(
+        (world.summary("web").await.as_str(), world.status("web").await.host_ips),
+        ("Running: main ready", None)
+    );
+    let before = writes.load(Ordering::Relaxed);
+    world.pass(20).await;
+    assert_eq!(writes.load(Ordering::Relaxed), before);
 }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodAffinityTerm, PodSpec, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::Resources;
+use crate::api::kinds::core::pod::is_terminal;
 use crate::api::rules::label::selector_matches;
 use crate::client::ObjectRef;
 
@@ -290,8 +291,7 @@ impl PodInfo {
 
     /// Whether it has run to its end: it then takes no room any more.
     pub fn has_ended(&self) -> bool {
-        let phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        matches!(phase, Some("Succeeded" | "Failed"))
+        is_terminal(&self.pod)
     }
 }
 

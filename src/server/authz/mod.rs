@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use k8s_openapi::api::authorization::v1::{NonResourceRule, ResourceRule};
 
-use crate::api::{ApiError, GroupResource, Target, User};
+use crate::api::{ApiError, GroupResource, Reason, User};
 
 /// The group of everybody whose credentials were accepted.
 pub const AUTHENTICATED: &str = "system:authenticated";
@@ -121,16 +121,21 @@ impl Authorizer for AllowAll {
 }
 
 /// The group `system:masters` may do everything; whoever is authenticated may ask about himself (upstream's
-/// `system:basic-user`) and look at what the server is and serves (`system:discovery`).
+/// `system:basic-user`) and look at what the server is and serves (`system:discovery`); service accounts may read who
+/// issues tokens.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Masters;
 
 const OWN_REVIEWS: &[&str] = &["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"];
 const DISCOVERY: &[&str] = &["/api", "/apis", "/healthz", "/livez", "/openapi", "/readyz", "/version"];
 
+/// Paths that service accounts may read beside (upstream's `system:service-account-issuer-discovery`).
+const ISSUER: &[&str] = &["/.well-known/openid-configuration", "/openid/v1/jwks"];
+const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+
 /// Whether that is to read what every authenticated user may (upstream's `system:discovery` and
 /// `system:public-info-viewer`).
-pub(in crate::server) fn discovers(verb: &str, path: &str) -> bool {
+fn discovers(verb: &str, path: &str) -> bool {
     let below = |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     matches!(verb, "get" | "head") && DISCOVERY.iter().any(below)
 }
@@ -138,11 +143,17 @@ pub(in crate::server) fn discovers(verb: &str, path: &str) -> bool {
 #[async_trait]
 impl Authorizer for Masters {
     async fn authorize(&self, attributes: &Attributes<'_>) -> Verdict {
-        let basic = match attributes.access {
-            Access::Resource { resource, .. } => attributes.verb == "create" && OWN_REVIEWS.contains(&resource),
-            Access::Path(path) => discovers(attributes.verb, path),
+        let Attributes { user, verb, access } = *attributes;
+        let may = match access {
+            Access::Resource { resource, .. } => {
+                verb == "create" && OWN_REVIEWS.contains(&resource) && user.is_in(AUTHENTICATED)
+            }
+            Access::Path(path) => {
+                (discovers(verb, path) && user.is_in(AUTHENTICATED))
+                    || (verb == "get" && ISSUER.contains(&path) && user.is_in(SERVICE_ACCOUNTS))
+            }
         };
-        match attributes.user.is_in(MASTERS) || (basic && attributes.user.is_in(AUTHENTICATED)) {
+        match may || user.is_in(MASTERS) {
             true => Verdict::Allow,
             false => Verdict::Deny(String::new()),
         }
@@ -188,22 +199,37 @@ const DISCOVERY_URLS: &[&str] = &[
     "/version/",
 ];
 
-/// What is answered to who may not.
-pub(super) fn refusal(user: &User, verb: &str, target: &Target, why: &str) -> ApiError {
-    let resource = target.kind.resource();
-    let group = resource.group();
-    let plural = match target.subresource.as_str() {
-        "" => resource.resource().to_owned(),
-        subresource => format!("{}/{subresource}", resource.resource()),
-    };
-    let place = match target.namespace() {
-        "" => "at the cluster scope".to_owned(),
-        namespace => format!("in the namespace \"{namespace}\""),
-    };
-    let mut text =
-        format!("User \"{}\" cannot {verb} resource \"{plural}\" in API group \"{group}\" {place}", user.name);
-    if !why.is_empty() {
-        text = format!("{text}: {why}");
+/// Refuses what may not be done, in upstream's words.
+///
+/// # Errors
+/// Forbidden, with what the authorizer says beside.
+pub(super) async fn permit(authorizer: &dyn Authorizer, attributes: &Attributes<'_>) -> Result<(), ApiError> {
+    match decide(authorizer, attributes).await {
+        Verdict::Allow => Ok(()),
+        Verdict::Deny(why) => Err(refusal(attributes, &why)),
     }
-    ApiError::forbidden(&GroupResource::new(group, plural), target.name(), text)
+}
+
+fn refusal(attributes: &Attributes<'_>, why: &str) -> ApiError {
+    let (user, verb) = (&attributes.user.name, attributes.verb);
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    match attributes.access {
+        Access::Path(path) => {
+            let message = format!("forbidden: User \"{user}\" cannot {verb} path \"{path}\"{why}");
+            ApiError::new(Reason::Forbidden, message)
+        }
+        Access::Resource { group, resource, subresource, namespace, name } => {
+            let what = match subresource {
+                "" => resource.to_owned(),
+                subresource => format!("{resource}/{subresource}"),
+            };
+            let place = match namespace {
+                "" => "at the cluster scope".to_owned(),
+                namespace => format!("in the namespace \"{namespace}\""),
+            };
+            let text =
+                format!("User \"{user}\" cannot {verb} resource \"{what}\" in API group \"{group}\" {place}{why}");
+            ApiError::forbidden(&GroupResource::new(group, resource), name, text)
+        }
+    }
 }

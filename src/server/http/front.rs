@@ -13,7 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use super::body::{self, Body, BoxError, no_such_resource};
 use super::layers::authenticate::{self, PeerUser};
 use super::layers::limit::Limit;
-use super::layers::{authorize, timeout, trace, warning};
+use super::layers::{impersonate, timeout, trace, warning};
 use super::listener::Closing;
 use super::metrics::{Labels, Metrics};
 use super::negotiate::{Accepted, Form};
@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::random::Random;
 use crate::server::TokenIssuer;
 use crate::server::authn::{Tokens, anonymous};
+use crate::server::authz::{Access, Attributes, Authorizer, Masters, permit};
 
 /// The media type of a set of JSON Web Keys.
 const KEY_SET: &str = "application/jwk-set+json";
@@ -50,10 +51,12 @@ pub struct Config {
     pub advertised: String,
     /// Who knows the bearer tokens of service accounts.
     pub issuer: Option<Arc<dyn TokenIssuer>>,
+    /// Who may read the paths that are no objects, and act as somebody else. What concerns objects, the backend decides.
+    pub authorizer: Arc<dyn Authorizer>,
 }
 
 impl Config {
-    /// No tokens, upstream's limits.
+    /// No tokens, upstream's limits, [`Masters`].
     pub fn new(clock: Clock, random: Random) -> Self {
         Self {
             clock,
@@ -63,6 +66,7 @@ impl Config {
             max_writes: 200,
             advertised: "127.0.0.1:6443".to_owned(),
             issuer: None,
+            authorizer: Arc::new(Masters),
         }
     }
 }
@@ -156,9 +160,10 @@ impl Front {
         };
         let user = match known {
             Some(user) => {
-                let user = authenticate::impersonated(user, &parts.headers)?;
+                let user = impersonate::acting(user, &parts.headers, &*config.authorizer).await?;
                 if !matches!(exchange.route, Route::Resource(_)) {
-                    authorize::path(&user, &parts.method.as_str().to_lowercase(), parts.uri.path())?;
+                    let (verb, access) = (parts.method.as_str().to_lowercase(), Access::Path(parts.uri.path()));
+                    permit(&*config.authorizer, &Attributes { user: &user, verb: &verb, access }).await?;
                 }
                 user
             }

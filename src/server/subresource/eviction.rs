@@ -7,6 +7,7 @@ use k8s_openapi::api::policy::v1::{Eviction, PodDisruptionBudget, PodDisruptionB
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::binding::set_condition;
+use crate::api::kinds::core::pod::{is_terminal, phase};
 use crate::api::rules::label::{selector_matches, selects_everything};
 use crate::api::{
     ApiError, Call, DeleteOptions, Draft, GroupResource, Object, Operation, Propagation, Reason, Target, WriteOptions,
@@ -66,7 +67,7 @@ impl Inner {
         asked: &DeleteOptions,
     ) -> Result<(), ApiError> {
         let pod = object.as_typed::<Pod>().ok_or_else(|| ApiError::internal("a stored pod is no pod"))?;
-        let over = matches!(phase(pod), "Succeeded" | "Failed") || pod.metadata.deletion_timestamp.is_some();
+        let over = is_terminal(pod) || pod.metadata.deletion_timestamp.is_some();
         let mut options = asked.clone();
         if over {
             return self.delete(call, target, &options).await.map(drop);
@@ -199,10 +200,6 @@ impl Inner {
         status.disrupted_pods.get_or_insert_default().insert(pod.to_owned(), now);
         Ok(())
     }
-}
-
-fn phase(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
 /// Whether a pod is unready and its budget lets it go for that.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use serde_json::json;
 
 use super::fixture::Fixture;
-use crate::api::{Call, Reason, User};
+use crate::api::{Backend, Call, Connect, ExecOptions, Kind, Reason, Target, User};
 use crate::server::authz::{Attributes, Authorizer, Verdict};
 
 /// Everybody may read.
@@ -45,6 +45,22 @@ async fn an_authorizer_decides_for_all_but_the_masters() {
         Some(
             "configmaps is forbidden: User \"jane\" cannot create resource \"configmaps\" in API group \"\" in the \
              namespace \"default\": look, do not touch"
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_names_the_object_and_the_subresource() {
+    let mut fixture = Fixture::with(|builder| builder.authorizer(Readers)).await;
+    fixture.call = Call::new(Arc::new(User::new("jane", &["system:authenticated"])), "test");
+    let target = Target::one(Kind::of::<Pod>(), "shop", "web");
+    let refused =
+        fixture.server.connect(&fixture.call, &target, Connect::Exec(ExecOptions::default())).await.unwrap_err();
+    assert_eq!(
+        refused.status().message.as_deref(),
+        Some(
+            "pods \"web\" is forbidden: User \"jane\" cannot create resource \"pods/exec\" in API group \"\" in the \
+             namespace \"shop\": look, do not touch"
         )
     );
 }

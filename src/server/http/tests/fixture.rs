@@ -16,6 +16,7 @@ use crate::api::{
 };
 use crate::clock::Clock;
 use crate::random::Random;
+use crate::server::authz::{Authorizer, Masters};
 use crate::server::http::{Body, Config, Front};
 
 #[derive(Debug)]
@@ -103,8 +104,13 @@ impl Backend for Few {
 }
 
 pub(super) fn front(backend: &Arc<Few>) -> Front {
+    authorized_by(backend, Arc::new(Masters))
+}
+
+pub(super) fn authorized_by(backend: &Arc<Few>, authorizer: Arc<dyn Authorizer>) -> Front {
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
-    let config = Config::new(clock, Random::seeded(1));
+    let mut config = Config::new(clock, Random::seeded(1));
+    config.authorizer = authorizer;
     config.tokens.add("secret", User::new("ann", &[]));
     Front::new(backend.clone(), config)
 }

@@ -1,4 +1,9 @@
-use super::fixture::{Few, front, send, send_as};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::fixture::{Few, authorized_by, front, send, send_as};
+use crate::server::authz::{Access, Attributes, Authorizer, Verdict};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
@@ -37,6 +42,67 @@ async fn a_token_says_who_calls_and_only_administrators_impersonate() {
     let (_, _, message) = send_as(&front, "GET", "/metrics", &[ann], "").await.failure();
     assert_eq!(message, "forbidden: User \"ann\" cannot get path \"/metrics\"");
     assert_eq!(send_as(&front, "GET", "/apis", &[ann], "").await.code, 200);
+}
+
+/// Lets whatever is not named `root` be done, and writes down what it was asked.
+#[derive(Debug, Default)]
+struct Porter(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Authorizer for Porter {
+    async fn authorize(&self, attributes: &Attributes<'_>) -> Verdict {
+        let (what, name) = match attributes.access {
+            Access::Path(path) => (path.to_owned(), ""),
+            Access::Resource { group, resource, subresource, namespace, name } => {
+                (format!("{group}/{resource}/{subresource} {namespace}/{name}"), name)
+            }
+        };
+        self.0.lock().unwrap().push(format!("{} {} {what}", attributes.user.name, attributes.verb));
+        if name == "root" { Verdict::Deny("not him".to_owned()) } else { Verdict::Allow }
+    }
+}
+
+#[tokio::test]
+async fn the_authorizer_decides_about_paths_that_are_no_objects() {
+    let porter = Arc::new(Porter::default());
+    let front = authorized_by(&Few::named(&[]), porter.clone());
+    assert_eq!(send_as(&front, "GET", "/metrics", &[("authorization", "Bearer secret")], "").await.code, 200);
+    assert_eq!(*porter.0.lock().unwrap(), ["ann get /metrics"]);
+}
+
+#[tokio::test]
+async fn the_authorizer_decides_about_each_thing_that_somebody_acts_as() {
+    let porter = Arc::new(Porter::default());
+    let backend = Few::named(&[]);
+    let front = authorized_by(&backend, porter.clone());
+    let ann = ("authorization", "Bearer secret");
+    let acting = [
+        ann,
+        ("impersonate-user", "system:serviceaccount:shop:robot"),
+        ("impersonate-group", "devs"),
+        ("impersonate-uid", "7"),
+        ("impersonate-extra-scopes%2fall", "view"),
+    ];
+    assert_eq!(send_as(&front, "GET", MAPS, &acting, "").await.code, 200);
+    assert_eq!(
+        *porter.0.lock().unwrap(),
+        [
+            "ann impersonate /serviceaccounts/ shop/robot",
+            "ann impersonate /groups/ /devs",
+            "ann impersonate authentication.k8s.io/uids/ /7",
+            "ann impersonate authentication.k8s.io/userextras/scopes/all /view",
+        ]
+    );
+    assert_eq!(*backend.calls.lock().unwrap(), ["list by system:serviceaccount:shop:robot of MostRecent"]);
+
+    let acting = [ann, ("impersonate-user", "bob"), ("impersonate-extra-scopes", "root")];
+    let (code, _, message) = send_as(&front, "GET", MAPS, &acting, "").await.failure();
+    assert_eq!(code, 403);
+    assert_eq!(
+        message,
+        "userextras.authentication.k8s.io \"root\" is forbidden: User \"ann\" cannot impersonate resource \
+         \"userextras/scopes\" in API group \"authentication.k8s.io\" at the cluster scope: not him"
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus};
 
+use super::is_terminal;
 use crate::api::{Cell, Column};
 
 /// The reason of pods on nodes that are lost.
@@ -158,7 +159,7 @@ fn look(pod: &Pod, spec: &PodSpec, status: &PodStatus) -> Seen {
     if pod.metadata.deletion_timestamp.is_some() {
         if status.reason.as_deref() == Some(NODE_LOST) {
             seen.reason = "Unknown".to_owned();
-        } else if !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        } else if !is_terminal(pod) {
             seen.reason = "Terminating".to_owned();
         }
     }

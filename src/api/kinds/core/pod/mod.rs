@@ -6,6 +6,7 @@ mod container;
 mod defaults;
 mod environment;
 mod match_label_keys;
+mod phase;
 mod probe;
 mod qos;
 pub(crate) mod requests;
@@ -27,6 +28,8 @@ use crate::api::kinds::separate_status::{restore, spec_generation};
 use crate::api::{Cell, Column, Kind, Strategy, Subresource, Surroundings};
 
 pub(crate) use self::defaults::{default_pod_spec, text};
+pub(crate) use self::phase::is_final;
+pub use self::phase::{is_terminal, phase};
 pub(crate) use self::qos::qos_class;
 pub(crate) use self::validate::{pod_annotations, pod_spec};
 
@@ -116,8 +119,7 @@ impl Strategy for PodStrategy {
     fn grace_period(&self, pod: &Pod, asked: Option<i64>) -> Option<i64> {
         let spec = pod.spec.as_ref();
         let scheduled = spec.and_then(|spec| spec.node_name.as_deref()).is_some_and(|node| !node.is_empty());
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        if !scheduled || matches!(phase, Some("Failed" | "Succeeded")) {
+        if !scheduled || is_terminal(pod) {
             return Some(0);
         }
         let period = asked.or_else(|| spec.and_then(|spec| spec.termination_grace_period_seconds)).unwrap_or(0);
