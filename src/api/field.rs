@@ -219,6 +219,7 @@ impl<T: Shown + ?Sized> Shown for &T {
 }
 
 /// Every mistake found in an object, in the order found.
+// Most objects have none: the branches that tell of one are kept out of the way (`#[cold]`) of the code that looks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors(Vec<FieldError>);
 
@@ -253,21 +254,25 @@ impl FieldErrors {
         self.0.append(&mut other.0);
     }
 
+    #[cold]
     fn add(&mut self, mistake: Mistake, path: &Path<'_>, value: Option<String>, detail: impl Into<String>) {
         self.push(FieldError { mistake, field: path.to_string(), value, detail: detail.into() });
     }
 
     /// `path: Required value: detail`
+    #[cold]
     pub fn required(&mut self, path: &Path<'_>, detail: impl Into<String>) {
         self.add(Mistake::Required, path, None, detail);
     }
 
     /// `path: Invalid value: value: detail`
+    #[cold]
     pub fn invalid(&mut self, path: &Path<'_>, value: impl Shown, detail: impl Into<String>) {
         self.add(Mistake::Invalid, path, Some(value.shown()), detail);
     }
 
     /// `path: Unsupported value: value: supported values: "a", "b"`
+    #[cold]
     pub fn not_supported(&mut self, path: &Path<'_>, value: impl Shown, supported: &[&str]) {
         let detail = if supported.is_empty() {
             String::new()
@@ -279,33 +284,39 @@ impl FieldErrors {
     }
 
     /// `path: Duplicate value: value`
+    #[cold]
     pub fn duplicate(&mut self, path: &Path<'_>, value: impl Shown) {
         self.add(Mistake::Duplicate, path, Some(value.shown()), "");
     }
 
     /// `path: Forbidden: detail`
+    #[cold]
     pub fn forbidden(&mut self, path: &Path<'_>, detail: impl Into<String>) {
         self.add(Mistake::Forbidden, path, None, detail);
     }
 
     /// `path: Not found: value`
+    #[cold]
     pub fn not_found(&mut self, path: &Path<'_>, value: impl Shown) {
         self.add(Mistake::NotFound, path, Some(value.shown()), "");
     }
 
     /// `path: Too long: may not be more than max bytes`
+    #[cold]
     pub fn too_long(&mut self, path: &Path<'_>, max: usize) {
         let unit = if max == 1 { "byte" } else { "bytes" };
         self.add(Mistake::TooLong, path, None, format!("may not be more than {max} {unit}"));
     }
 
     /// `path: Too many: actual: must have at most max items`
+    #[cold]
     pub fn too_many(&mut self, path: &Path<'_>, actual: usize, max: usize) {
         let unit = if max == 1 { "item" } else { "items" };
         self.add(Mistake::TooMany, path, Some(actual.to_string()), format!("must have at most {max} {unit}"));
     }
 
     /// `path: Internal error: detail`
+    #[cold]
     pub fn internal(&mut self, path: &Path<'_>, detail: impl Into<String>) {
         self.add(Mistake::Internal, path, None, detail);
     }

@@ -134,6 +134,7 @@ impl From<Status> for ApiError {
 
 impl ApiError {
     /// An error of that reason and message, with the reason's usual code.
+    #[cold]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self(Box::new(Status {
             status: Some("Failure".to_owned()),
@@ -144,6 +145,7 @@ impl ApiError {
         }))
     }
 
+    #[cold]
     fn on(reason: Reason, resource: &GroupResource, name: &str, message: String) -> Self {
         let filled = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Self::new(reason, message).with_details(StatusDetails {
@@ -155,16 +157,19 @@ impl ApiError {
     }
 
     /// `pods "web-0" not found`
+    #[cold]
     pub fn not_found(resource: &GroupResource, name: &str) -> Self {
         Self::on(Reason::NotFound, resource, name, format!("{resource} \"{name}\" not found"))
     }
 
     /// `pods "web-0" already exists`
+    #[cold]
     pub fn already_exists(resource: &GroupResource, name: &str) -> Self {
         Self::on(Reason::AlreadyExists, resource, name, format!("{resource} \"{name}\" already exists"))
     }
 
     /// No free name was found for a `generateName`.
+    #[cold]
     pub fn generated_name_taken(resource: &GroupResource, name: &str) -> Self {
         let message = format!(
             "{resource} \"{name}\" already exists, the server was not able to generate a unique name for the object"
@@ -173,12 +178,14 @@ impl ApiError {
     }
 
     /// `Operation cannot be fulfilled on pods "web-0": why`
+    #[cold]
     pub fn conflict(resource: &GroupResource, name: &str, why: impl fmt::Display) -> Self {
         let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
         Self::on(Reason::Conflict, resource, name, message)
     }
 
     /// The conflict of an update that was made from an older version of the object.
+    #[cold]
     pub fn modified(resource: &GroupResource, name: &str) -> Self {
         Self::conflict(
             resource,
@@ -188,6 +195,7 @@ impl ApiError {
     }
 
     /// `pods "web-0" is forbidden: why`
+    #[cold]
     pub fn forbidden(resource: &GroupResource, name: &str, why: impl fmt::Display) -> Self {
         let message = if name.is_empty() {
             format!("{resource} is forbidden: {why}")
@@ -198,6 +206,7 @@ impl ApiError {
     }
 
     /// `Pod "web-0" is invalid: the mistakes`
+    #[cold]
     pub fn invalid(kind: &GroupKind, name: &str, errors: &FieldErrors) -> Self {
         let mut message = format!("{kind} \"{name}\" is invalid");
         if !errors.is_empty() {
@@ -214,22 +223,26 @@ impl ApiError {
     }
 
     /// A request that makes no sense.
+    #[cold]
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(Reason::BadRequest, message)
     }
 
     /// `create is not supported on resources of kind "pods"`
+    #[cold]
     pub fn method_not_supported(resource: &GroupResource, action: &str) -> Self {
         let message = format!("{action} is not supported on resources of kind \"{resource}\"");
         Self::on(Reason::MethodNotAllowed, resource, "", message)
     }
 
     /// A revision that has been compacted away.
+    #[cold]
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(Reason::Expired, message)
     }
 
     /// A fault of the server: `Internal error occurred: why`.
+    #[cold]
     pub fn internal(why: impl fmt::Display) -> Self {
         let cause = StatusCause { message: Some(why.to_string()), ..StatusCause::default() };
         Self::new(Reason::InternalError, format!("Internal error occurred: {why}"))
@@ -237,6 +250,7 @@ impl ApiError {
     }
 
     /// Try again later.
+    #[cold]
     pub fn too_many_requests(message: impl Into<String>, retry_after: Duration) -> Self {
         Self::new(Reason::TooManyRequests, message).retry_after(retry_after)
     }
