@@ -163,7 +163,8 @@ impl Worker {
                 self.remove_others().await;
             }
             self.take_wanted();
-            let wake = self.step();
+            let now = self.now();
+            let wake = self.step(now);
             if self.gone && self.state().ending.as_ref().is_some_and(|ending| ending.done) {
                 match self.remove().await {
                     Ok(()) => return,
@@ -171,7 +172,6 @@ impl Worker {
                 }
                 self.look_at = self.soon(RETRY);
             }
-            let now = self.now();
             self.probes.sync(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), now);
             for due in self.probes.due(now) {
                 self.start_probe(due);
@@ -281,11 +281,10 @@ impl Worker {
     }
 
     /// Begins the next step, where none is under way. When to look again although nothing happens.
-    fn step(&mut self) -> Option<Timestamp> {
+    fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
         if !self.adopted {
             return None; // what runs is not known
         }
-        let now = self.now();
         self.end_resize();
         let Plan { action, wake, waiting } = plan(&self.state(), &self.backoff, now);
         for (name, why) in waiting {
@@ -298,7 +297,7 @@ impl Worker {
             }
             Some(action) if self.operation.is_none() => {
                 self.stale = true;
-                self.operation = self.begin(action);
+                self.operation = self.begin(action, now);
             }
             _ => {}
         }
@@ -343,8 +342,8 @@ impl Worker {
         self.killing = Some((grace, Box::pin(killing.run())));
     }
 
-    fn begin(&mut self, action: Action) -> Option<BoxFuture<'static, Done>> {
-        let (machine, now) = (Arc::clone(&self.machine), self.now());
+    fn begin(&mut self, action: Action, now: Timestamp) -> Option<BoxFuture<'static, Done>> {
+        let machine = Arc::clone(&self.machine);
         let pod = Arc::clone(&self.state().pod);
         Some(match action {
             Action::End(_) => return None,
