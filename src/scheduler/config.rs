@@ -56,7 +56,7 @@ impl Config {
         self
     }
 
-    /// So many pods (a hundred) are bound at once, and are decided on before others get to run.
+    /// So many pods (a hundred) are bound at once.
     pub fn parallel(mut self, pods: NonZeroUsize) -> Self {
         self.parallel = pods;
         self

@@ -45,6 +45,9 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     }
 }
 
+/// How many pods are decided on before others get to run, and bound in one go.
+const BATCH: usize = 32;
+
 /// Decides on pods as they come; what follows from decisions runs beside, owned by this.
 struct Loop {
     world: Arc<World>,
@@ -58,11 +61,9 @@ struct Loop {
 }
 
 impl Loop {
-    /// Decides for as long as there are pods and room for them, then has what was decided bound in one go: threads are
-    /// seldom woken then, and the code of each part stays in the cache.
     async fn run(mut self) {
         let mut news = Vec::new();
-        loop {
+        for turn in 1_usize.. {
             self.world.hear(&mut news);
             for news in news.drain(..) {
                 self.state.hear(news, &self.world);
@@ -80,6 +81,11 @@ impl Loop {
             };
             if let Some(pod) = self.state.queue.pop(self.world.now()) {
                 self.decide(&pod, place);
+                if turn.is_multiple_of(BATCH) {
+                    self.bind();
+                    // Let the informers tell what has happened meanwhile.
+                    tokio::task::yield_now().await;
+                }
                 continue;
             }
             drop(place);
