@@ -42,11 +42,11 @@ impl World {
     }
 
     async fn with(configure: impl FnOnce(AgentConfig) -> AgentConfig) -> Self {
-        Self::before(|server| server, configure).await
+        Self::on_server(|server| server, configure).await
     }
 
-    /// With a server of its own kind.
-    async fn before(
+    /// On a server that is built otherwise.
+    async fn on_server(
         serve: impl FnOnce(ServerBuilder) -> ServerBuilder,
         configure: impl FnOnce(AgentConfig) -> AgentConfig,
     ) -> Self {

@@ -135,7 +135,7 @@ impl Admission for Forgetful {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_that_the_server_keeps_otherwise_is_not_written_at_every_probe() {
-    let mut world = World::before(|server| server.admission(Arc::new(Forgetful)), |config| config).await;
+    let mut world = World::on_server(|server| server.admission(Arc::new(Forgetful)), |config| config).await;
     let writes = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&writes);
     let backend = Intercept::new(Arc::clone(world.client.backend()), move |verb, target| {

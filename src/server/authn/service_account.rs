@@ -12,7 +12,7 @@ use ring::signature::{self, EcdsaKeyPair, KeyPair, UnparsedPublicKey};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::AUTHENTICATED;
+use super::{AUTHENTICATED, SERVICE_ACCOUNTS};
 use crate::api::{ApiError, GroupResource, Key, Object, User};
 use crate::clock::Clock;
 use crate::random::Random;
@@ -225,10 +225,15 @@ impl TokenIssuer for ServiceAccountTokens {
     }
 }
 
+/// The groups of the service accounts of a namespace.
+pub(in crate::server) fn groups_of_account(namespace: &str) -> [String; 2] {
+    [SERVICE_ACCOUNTS.to_owned(), format!("{SERVICE_ACCOUNTS}:{namespace}")]
+}
+
 fn user(namespace: &str, account: &Value, about: &Value, id: &str) -> User {
     let name = format!("system:serviceaccount:{namespace}:{}", text(account, "name"));
-    let group = format!("system:serviceaccounts:{namespace}");
-    let mut user = User::new(name, &["system:serviceaccounts", &group, AUTHENTICATED]);
+    let [all, here] = groups_of_account(namespace);
+    let mut user = User::new(name, &[&all, &here, AUTHENTICATED]);
     text(account, "uid").clone_into(&mut user.uid);
     let mut tell = |key: &str, value: String| {
         if !value.is_empty() {

@@ -13,6 +13,9 @@ pub const AUTHENTICATED: &str = "system:authenticated";
 /// The group of administrators, who may do everything.
 pub const MASTERS: &str = "system:masters";
 
+/// The group of all service accounts.
+pub const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+
 /// What somebody wants to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributes<'a> {
@@ -131,7 +134,6 @@ const DISCOVERY: &[&str] = &["/api", "/apis", "/healthz", "/livez", "/openapi", 
 
 /// Paths that service accounts may read beside (upstream's `system:service-account-issuer-discovery`).
 const ISSUER: &[&str] = &["/.well-known/openid-configuration", "/openid/v1/jwks"];
-const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
 
 /// Whether that is to read what every authenticated user may (upstream's `system:discovery` and
 /// `system:public-info-viewer`).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName};
 
 use crate::api::{ApiError, User};
-use crate::server::authn::{AUTHENTICATED, anonymous};
+use crate::server::authn::{AUTHENTICATED, anonymous, groups_of_account};
 use crate::server::authz::{Access, Attributes, Authorizer, permit};
 use crate::server::http::query::percent_decode;
 
@@ -14,8 +14,7 @@ const UID: HeaderName = HeaderName::from_static("impersonate-uid");
 const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
 const EXTRA: &str = "impersonate-extra-";
 
-const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
-/// The group of what somebody is beside name and groups.
+/// The API group of what somebody is beside name and groups.
 const AUTHENTICATION: &str = "authentication.k8s.io";
 
 /// Whom the caller acts as: the user of the `Impersonate-` headers, where there are some and the caller may
@@ -64,7 +63,7 @@ pub(crate) async fn acting(
     let mut user = User::new(name, &groups);
     uid.clone_into(&mut user.uid);
     if let (Some((namespace, _)), true) = (account, groups.is_empty()) {
-        user.groups = vec![SERVICE_ACCOUNTS.to_owned(), format!("{SERVICE_ACCOUNTS}:{namespace}")];
+        user.groups = groups_of_account(namespace).into();
     }
     let nobody = anonymous();
     if !user.is_in(AUTHENTICATED) && !nobody.groups.iter().any(|group| user.is_in(group)) {
