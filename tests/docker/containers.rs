@@ -162,10 +162,13 @@ async fn a_container_has_the_rights_and_limits_that_it_is_given() {
     assert!(told.contains("NoNewPrivs:\t1") && told.contains("CapEff:\t0000000000000000"), "{told}");
 
     let resources: ResourceRequirements =
-        serde_json::from_value(serde_json::json!({ "limits": { "memory": "16Mi" } })).expect("resources");
-    // `tail` keeps all of its input that is on one line.
-    let config = ContainerConfig { resources, ..script("tail -c 64000000 /dev/zero > /dev/null") };
+        serde_json::from_value(serde_json::json!({ "limits": { "memory": "64Mi" } })).expect("resources");
+    // `tail` keeps all of its input that is on one line. Not before the engine has started it: until then, containerd
+    // does not hear of memory that runs out (containerd/containerd#8180).
+    let leak = "until [ -e /tmp/started ]; do sleep 0.1; done; tail -c 128000000 /dev/zero > /dev/null";
+    let config = ContainerConfig { resources, ..script(leak) };
     let leaking = start(&node, &sandbox, &config).await;
+    exec(&node, &leaking, "touch /tmp/started").await;
     let exit = end(&node, &leaking).await;
     assert_eq!((exit.code, exit.reason.as_str()), (137, "OOMKilled"));
     bench.remove().await;

@@ -55,15 +55,19 @@ const CASES: &[Case] = &[
             "running",
         ],
     ),
+    // Once it has been started: containerd does not hear of memory that runs out before it listens
+    // (containerd/containerd#8180).
     (
         "leaks",
-        "command: [sh, -c, 'exec dd if=/dev/zero of=/dev/null bs=1G'], resources: {limits: {memory: 16Mi}}",
+        "command: [sh, -c, 'until [ -e /tmp/started ]; do sleep 0.1; done; exec dd if=/dev/zero of=/dev/null bs=1G'], \
+         lifecycle: {postStart: {exec: {command: [touch, /tmp/started]}}}, resources: {limits: {memory: 64Mi}}",
         "restartPolicy: Never",
         &["terminated OOMKilled 137", "phase Failed"],
     ),
     (
         "leaks-again",
-        "command: [sh, -c, 'exec dd if=/dev/zero of=/dev/null bs=1G'], resources: {limits: {memory: 16Mi}}",
+        "command: [sh, -c, 'until [ -e /tmp/started ]; do sleep 0.1; done; exec dd if=/dev/zero of=/dev/null bs=1G'], \
+         lifecycle: {postStart: {exec: {command: [touch, /tmp/started]}}}, resources: {limits: {memory: 64Mi}}",
         "",
         &["last OOMKilled 137", "waiting CrashLoopBackOff"],
     ),
