@@ -45,8 +45,12 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     }
 }
 
-/// How many pods are decided on before others get to run, and bound in one go.
-const BATCH: usize = 32;
+/// How many pods are decided on before others get to run.
+const BATCH: usize = 64;
+
+/// How many of them one task binds, while the next are decided on. Of a single task another thread could not take its
+/// share: tokio runs what a task has started last before all else, and in the same thread.
+const BOUND_TOGETHER: usize = 32;
 
 /// Decides on pods as they come; what follows from decisions runs beside, owned by this.
 struct Loop {
@@ -127,7 +131,11 @@ impl Loop {
                     self.state.cache.assume(pod, &name);
                     self.state.cache.surroundings().nominate(pod, None);
                     let (scheduler, pod) = (Arc::clone(scheduler), Arc::clone(pod));
-                    return self.decided.push(Decided { scheduler, pod, node: name, place });
+                    self.decided.push(Decided { scheduler, pod, node: name, place });
+                    if self.decided.len() == BOUND_TOGETHER {
+                        self.bind();
+                    }
+                    return;
                 }
                 Err(diagnosis) => Unplaced {
                     message: diagnosis.to_string(),
