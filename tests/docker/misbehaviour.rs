@@ -23,6 +23,11 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// time or another.
 type Case = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
+/// Runs out of memory once it has been started: containerd does not hear of what happens before it listens
+/// (containerd/containerd#8180).
+const LEAK: &str = "command: [sh, -c, 'until [ -e /tmp/started ]; do sleep 0.1; done; exec dd if=/dev/zero of=/dev/null bs=1G'], \
+     lifecycle: {postStart: {exec: {command: [touch, /tmp/started]}}}, resources: {limits: {memory: 64Mi}}";
+
 const CASES: &[Case] = &[
     (
         "exits",
@@ -55,22 +60,8 @@ const CASES: &[Case] = &[
             "running",
         ],
     ),
-    // Once it has been started: containerd does not hear of memory that runs out before it listens
-    // (containerd/containerd#8180).
-    (
-        "leaks",
-        "command: [sh, -c, 'until [ -e /tmp/started ]; do sleep 0.1; done; exec dd if=/dev/zero of=/dev/null bs=1G'], \
-         lifecycle: {postStart: {exec: {command: [touch, /tmp/started]}}}, resources: {limits: {memory: 64Mi}}",
-        "restartPolicy: Never",
-        &["terminated OOMKilled 137", "phase Failed"],
-    ),
-    (
-        "leaks-again",
-        "command: [sh, -c, 'until [ -e /tmp/started ]; do sleep 0.1; done; exec dd if=/dev/zero of=/dev/null bs=1G'], \
-         lifecycle: {postStart: {exec: {command: [touch, /tmp/started]}}}, resources: {limits: {memory: 64Mi}}",
-        "",
-        &["last OOMKilled 137", "waiting CrashLoopBackOff"],
-    ),
+    ("leaks", LEAK, "restartPolicy: Never", &["terminated OOMKilled 137", "phase Failed"]),
+    ("leaks-again", LEAK, "", &["last OOMKilled 137", "waiting CrashLoopBackOff"]),
     (
         "ignores",
         "command: [sh, -c, 'trap \"\" TERM; while true; do sleep 0.2; done']",
