@@ -53,3 +53,4 @@ pub mod scheduler;
 pub mod server;
 pub mod service;
 pub mod store;
+mod turn;

@@ -17,6 +17,7 @@ use super::state::State;
 use super::{Framework, Placement, Scheduler, Unplaced};
 use crate::api::{ApiError, ListOptions};
 use crate::client::{Client, EventRecorder, Informers};
+use crate::turn;
 
 /// Schedules pods until it is cancelled. Works over any client, local or remote; several may run in one cluster, each
 /// for the pods that name it.
@@ -67,7 +68,7 @@ struct Loop {
 impl Loop {
     async fn run(mut self) {
         let mut news = Vec::new();
-        for turn in 1_usize.. {
+        for number in 1_usize.. {
             self.world.hear(&mut news);
             for news in news.drain(..) {
                 self.state.hear(news, &self.world);
@@ -85,10 +86,10 @@ impl Loop {
             };
             if let Some(pod) = self.state.queue.pop(self.world.now()) {
                 self.decide(&pod, place);
-                if turn.is_multiple_of(BATCH) {
+                if number.is_multiple_of(BATCH) {
                     self.bind();
                     // Let the informers tell what has happened meanwhile.
-                    tokio::task::yield_now().await;
+                    turn::pass().await;
                 }
                 continue;
             }

@@ -39,6 +39,7 @@ use crate::api::{
 };
 use crate::clock::Clock;
 use crate::store::Store;
+use crate::turn;
 
 /// An API server. Clones are handles to the same server.
 ///
@@ -97,7 +98,7 @@ impl Inner {
     async fn enter(&self, call: &Call, verb: &str, target: &Target) -> Result<(), ApiError> {
         // Nothing here waits, so a task that makes one call after the other would never let others run: those of a cluster
         // in the same thread, say, for whose work it makes its calls.
-        tokio::task::coop::consume_budget().await;
+        turn::step().await;
         let resource = target.kind.resource();
         let access = Access::Resource {
             group: resource.group(),

@@ -8,6 +8,7 @@ use crate::api::{
     ApiError, Consistency, FieldSelector, LabelSelector, ListOptions, Object, Revision, WatchEvent, WatchOptions,
 };
 use crate::client::DynamicApi;
+use crate::turn;
 
 /// How long to wait before listing again after a failure; doubled up to the second value.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
@@ -102,7 +103,7 @@ async fn follow_once(
             taken += 1;
             if taken.is_multiple_of(TAKEN) {
                 // Where there is always one more event, others are to have their turn all the same.
-                tokio::task::coop::consume_budget().await;
+                turn::step().await;
             }
         }
         if seen == before {
