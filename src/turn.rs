@@ -2,16 +2,22 @@
 //!
 //! tokio sets a task that yields, or that has done as much as it may at once, aside until its thread has nothing else to
 //! do; meanwhile no other thread can take it. Of tasks that let each other run, one thread then does all and the other
-//! nothing. Here such a task goes to the end of its thread's queue, from where a thread that is idle takes it.
+//! nothing. Here such a task goes to the end of its thread's queue, from where a thread that is idle takes it; where there is
+//! no other thread, it is set aside, so that sockets and timers are looked at before it goes on.
 
 use std::future::poll_fn;
 use std::mem;
 use std::task::Poll;
 
+use tokio::runtime::Handle;
 use tokio::task::coop::{consume_budget, has_budget_remaining};
+use tokio::task::yield_now;
 
 /// Lets others run that can.
 pub(crate) async fn pass() {
+    if !is_shared() {
+        return yield_now().await;
+    }
     let mut passed = false;
     poll_fn(|context| {
         if mem::replace(&mut passed, true) {
@@ -21,6 +27,11 @@ pub(crate) async fn pass() {
         Poll::Pending
     })
     .await;
+}
+
+/// Whether there is another thread that could take the task.
+fn is_shared() -> bool {
+    Handle::try_current().is_ok_and(|runtime| runtime.metrics().num_workers() > 1)
 }
 
 /// Counts one thing that was done; lets others run after the hundred and twenty-eight that tokio lets a task do at once.
