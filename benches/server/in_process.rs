@@ -1,6 +1,7 @@
 //! In process, on one core: a client that calls the server directly.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -190,8 +191,8 @@ pub(crate) async fn growth() {
         for number in 0..stored {
             api.create(pods::typed(&pods::small(&name(number)))).await.expect("a free name");
         }
-        let print = |what: &str, start: Moment| {
-            let each = start.elapsed().1.as_secs_f64() * 1e6 / TIMES as f64;
+        let print = |what: &str, took: Duration| {
+            let each = took.as_secs_f64() * 1e6 / TIMES as f64;
             Figure::new(&format!("server/growth/{what}"), each, "us").with("objects", stored as f64).print();
         };
         let mut objects: Vec<Object> = Vec::new();
@@ -204,7 +205,7 @@ pub(crate) async fn growth() {
             }
             options.continue_token = list.continue_token;
         }
-        print("page-of-100", start);
+        print("page-of-100", start.elapsed().1);
 
         let from = Consistency::Exact(api.list(&options_for_one()).await.expect("a list").revision);
         let label = |object: &Object| {
@@ -217,14 +218,31 @@ pub(crate) async fn growth() {
         for pod in changed {
             api.update(pod).await.expect("nobody else writes");
         }
-        print("update", start);
+        print("update", start.elapsed().1);
 
         let mut events = api.watch(&WatchOptions { from, ..WatchOptions::default() }).await.expect("a watch");
+        let mut read = async |count: usize| {
+            for _ in 0..count {
+                events.next().await.expect("the watch goes on").expect("an event");
+            }
+        };
         let start = Moment::now();
-        for _ in 0..TIMES {
-            events.next().await.expect("the watch goes on").expect("an event");
+        read(TIMES).await;
+        print("event-long-after", start.elapsed().1);
+
+        let mut took = Duration::ZERO;
+        for some in objects.chunks(PAGE) {
+            for object in some {
+                let again = |pod: &mut Pod| {
+                    pod.metadata.labels.get_or_insert_default().insert("changed".to_owned(), "again".to_owned());
+                };
+                api.modify(object.name(), again).await.expect("a pod");
+            }
+            let start = Moment::now();
+            read(some.len()).await;
+            took += start.elapsed().1;
         }
-        print("event", start);
+        print("event", took);
     }
 }
 

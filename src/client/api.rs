@@ -15,6 +15,7 @@ use crate::api::{
     ApiError, ApiType, Connect, Connection, DeleteOptions, Deleted, Draft, GetOptions, KindRef, List, ListOptions,
     LogOptions, Object, Patch, Revision, Target, WatchEvent, WatchOptions, WatchStream, WriteOptions,
 };
+use crate::turn;
 
 /// The objects of one kind, in one namespace or in all: every verb, over [`Object`]s.
 ///
@@ -301,7 +302,7 @@ impl<K: ApiType> Api<K> {
             }
             match self.inner.update_sub(subresource, Draft::shared(new), &WriteOptions::default()).await {
                 // Somebody else made progress, so this ends.
-                Err(error) if error.is_conflict() => tokio::task::yield_now().await,
+                Err(error) if error.is_conflict() => turn::pass().await,
                 other => return Ok(other?.typed()?),
             }
         }

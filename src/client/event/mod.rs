@@ -241,19 +241,19 @@ async fn write(
 #[derive(Debug, Default)]
 struct Names {
     /// The last names' numbers, newest last: few, for only those of the same instant matter.
-    recent: VecDeque<(String, i128)>,
+    recent: VecDeque<(String, i64)>,
     /// The highest of them.
-    latest: i128,
+    latest: i64,
 }
 
 impl Names {
     fn next(&mut self, event: &Recorded) -> String {
         let object = event.about.name.clone().unwrap_or_default();
-        let mut nanos = event.time.as_nanosecond();
+        let mut nanos = i64::try_from(event.time.as_nanosecond()).unwrap_or(i64::MAX);
         // Mostly time has passed since any of them.
         if nanos <= self.latest {
             for (_, taken) in self.recent.iter().filter(|(name, _)| *name == object) {
-                nanos = nanos.max(taken + 1);
+                nanos = nanos.max(taken.saturating_add(1));
             }
         }
         self.latest = self.latest.max(nanos);

@@ -32,7 +32,9 @@ type Source = Box<dyn FnOnce(&Informers, &Arc<Inbox<ObjectRef>>) -> (Subscriptio
 pub struct Controller<R> {
     name: String,
     reconciler: R,
-    sources: Vec<Source>,
+    /// Its own objects.
+    own: Source,
+    others: Vec<Source>,
     concurrency: NonZeroUsize,
 }
 
@@ -48,8 +50,36 @@ impl<R: Debug> Debug for Controller<R> {
 impl<R: Reconciler> Controller<R> {
     /// A controller of that name (its client's agent and the source of its events).
     pub fn new(name: impl Into<String>, reconciler: R) -> Self {
-        let this = Self { name: name.into(), reconciler, sources: Vec::new(), concurrency: CONCURRENCY };
-        this.watches(|change: &Change<R::Object>, _| vec![ObjectRef::of(change.object().metadata())])
+        let own = source(|change: &Change<R::Object>, _| vec![ObjectRef::of(change.object().metadata())]);
+        Self { name: name.into(), reconciler, own, others: Vec::new(), concurrency: CONCURRENCY }
+    }
+
+    /// Looks at an object only after those of its own changes that `relevant` says are; without this, after all of them.
+    /// What [`Controller::owns`] and [`Controller::watches`] name is looked at in any case. `relevant` must be quick and must
+    /// not block.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use k8s_openapi::api::core::v1::ConfigMap;
+    /// # use orchestrion::client::Change;
+    /// # use orchestrion::reconcile::{Action, Context, Controller, Error, Reconciler};
+    /// # struct Mirror;
+    /// # #[async_trait::async_trait]
+    /// # impl Reconciler for Mirror {
+    /// #     type Object = ConfigMap;
+    /// #     async fn reconcile(&self, _: Arc<ConfigMap>, _: &Context) -> Result<Action, Error> { Ok(Action::Done) }
+    /// # }
+    /// // Its labels do not matter.
+    /// let controller = Controller::new("mirror", Mirror).predicate(|change: &Change<ConfigMap>| match (&change.old, &change.new) {
+    ///     (Some(old), Some(new)) => old.data != new.data,
+    ///     _ => true,
+    /// });
+    /// ```
+    pub fn predicate(mut self, relevant: impl Fn(&Change<R::Object>) -> bool + Send + Sync + 'static) -> Self {
+        self.own = source(move |change: &Change<R::Object>, _| {
+            relevant(change).then(|| ObjectRef::of(change.object().metadata())).into_iter().collect()
+        });
+        self
     }
 
     /// Also looks at an object when something changes that it controls: an object of kind `K` whose controller
@@ -71,12 +101,7 @@ impl<R: Reconciler> Controller<R> {
         mut self,
         keys: impl Fn(&Change<K>, &Informers) -> Vec<ObjectRef> + Send + Sync + 'static,
     ) -> Self {
-        self.sources.push(Box::new(move |informers, inbox| {
-            let informer = informers.of::<K>();
-            let (inbox, others) = (Arc::clone(inbox), informers.clone());
-            let subscription = informer.subscribe(move |change| inbox.add_all(keys(change, &others)));
-            (subscription, Box::pin(async move { informer.synced().await }))
-        }));
+        self.others.push(source(keys));
         self
     }
 
@@ -99,13 +124,23 @@ impl<R: Reconciler> Controller<R> {
         let task = tokio::spawn(async move {
             let inbox = Arc::new(Inbox::default());
             let (_subscriptions, synced): (Vec<_>, Vec<_>) =
-                self.sources.into_iter().map(|source| source(ctx.informers(), &inbox)).unzip();
+                std::iter::once(self.own).chain(self.others).map(|source| source(ctx.informers(), &inbox)).unzip();
             futures::future::join_all(synced).await;
             let call = |key| call(&self.reconciler, key, &ctx);
             work(&name, *ctx.clock(), &inbox, self.concurrency, call).await;
         });
         Running::of(task)
     }
+}
+
+/// A source of the keys that changes of kind `K` give.
+fn source<K: ApiType>(keys: impl Fn(&Change<K>, &Informers) -> Vec<ObjectRef> + Send + Sync + 'static) -> Source {
+    Box::new(move |informers, inbox| {
+        let informer = informers.of::<K>();
+        let (inbox, others) = (Arc::clone(inbox), informers.clone());
+        let subscription = informer.subscribe(move |change| inbox.add_all(keys(change, &others)));
+        (subscription, Box::pin(async move { informer.synced().await }))
+    })
 }
 
 /// Reconciles one object, and waits until the informers show what that wrote.

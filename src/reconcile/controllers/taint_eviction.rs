@@ -17,17 +17,30 @@ const RECHECK: Duration = Duration::from_millis(100);
 /// The controller that evicts pods from tainted nodes.
 pub fn controller() -> Controller<TaintEviction> {
     let reconciler = TaintEviction { since: Mutex::default() };
-    Controller::new("taint-eviction-controller", reconciler).watches(|change: &Change<Node>, informers| {
-        let before = change.old.as_deref().map(no_execute);
-        let now = change.new.as_deref().map(no_execute);
-        if before.unwrap_or_default() == now.unwrap_or_default() {
-            return Vec::new();
-        }
-        let pods = informers.of::<Pod>();
-        pods.index(BY_NODE, |pod| pod.spec.iter().filter_map(|spec| spec.node_name.clone()).collect());
-        let name = change.object().metadata.name.as_deref().unwrap_or_default();
-        pods.by(BY_NODE, name).iter().map(|pod| ObjectRef::of(&pod.metadata)).collect()
-    })
+    Controller::new("taint-eviction-controller", reconciler).predicate(changes_stay).watches(
+        |change: &Change<Node>, informers| {
+            let before = change.old.as_deref().map(no_execute);
+            let now = change.new.as_deref().map(no_execute);
+            if before.unwrap_or_default() == now.unwrap_or_default() {
+                return Vec::new();
+            }
+            let pods = informers.of::<Pod>();
+            pods.index(BY_NODE, |pod| pod.spec.iter().filter_map(|spec| spec.node_name.clone()).collect());
+            let name = change.object().metadata.name.as_deref().unwrap_or_default();
+            pods.by(BY_NODE, name).iter().map(|pod| ObjectRef::of(&pod.metadata)).collect()
+        },
+    )
+}
+
+fn changes_stay(change: &Change<Pod>) -> bool {
+    change.old.as_ref().and_then(stay) != change.new.as_ref().and_then(stay)
+}
+
+/// Which pod is on which node, and what it tolerates there: nothing else of it concerns this controller.
+fn stay(pod: &Arc<Pod>) -> Option<(Option<&str>, &str, Option<&[Toleration]>)> {
+    let spec = pod.spec.as_ref()?;
+    let node = spec.node_name.as_deref().filter(|node| !node.is_empty())?;
+    Some((pod.metadata.uid.as_deref(), node, spec.tolerations.as_deref()))
 }
 
 fn no_execute(node: &Node) -> Vec<Taint> {

@@ -3,6 +3,7 @@
 mod cleanup;
 mod expiry;
 mod nodes;
+mod predicate;
 mod repeat;
 mod rollout;
 

@@ -113,3 +113,32 @@ async fn pods_of_a_node_that_is_gone_are_collected() {
     assert!(left.is_empty(), "{left:?}");
     world.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_may_come_to_stay_longer_on_a_tainted_node() {
+    let world = World::with(|_| true).await;
+    world.add_node("n1").await;
+    let pod = json!({
+        "metadata": { "name": "web" },
+        "spec": { "containers": [{ "name": "c", "image": "v1" }], "tolerations": [{
+            "key": "repair", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 100,
+        }] },
+    });
+    world.create::<Pod>(pod).await;
+    let tainted = json!({ "spec": { "taints": [{ "key": "repair", "effect": "NoExecute" }] } });
+    world.client.all::<Node>().patch("n1", Patch::Merge(tainted)).await.unwrap();
+    world.report(&["n1"], 50).await;
+    let longer = |pod: &mut Pod| {
+        let tolerations = pod.spec.iter_mut().flat_map(|spec| spec.tolerations.iter_mut().flatten());
+        for toleration in tolerations.filter(|toleration| toleration.key.as_deref() == Some("repair")) {
+            toleration.toleration_seconds = Some(300);
+        }
+    };
+    world.client.api::<Pod>("default").modify("web", longer).await.unwrap();
+
+    world.report(&["n1"], 200).await;
+    assert!(world.get::<Pod>("web").await.is_some());
+    world.report(&["n1"], 80).await;
+    assert!(world.get::<Pod>("web").await.is_none());
+    world.stop().await;
+}
