@@ -73,10 +73,7 @@ impl Graph {
 
     /// The dependents that keep a [`Fate::GoesLast`] object from going.
     pub(super) fn blocking(&self, uid: &str) -> impl Iterator<Item = (&Uid, &Node)> {
-        let blocks = move |node: &Node| {
-            node.owners.iter().any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
-        };
-        self.dependents(uid).filter(move |(_, node)| blocks(node))
+        self.dependents(uid).filter(move |(_, node)| blocks(&node.owners, uid))
     }
 
     fn fate(&self, uid: &str) -> Option<Fate> {
@@ -102,13 +99,15 @@ impl Graph {
         let old = before.map(|node| node.owners).unwrap_or_default();
         let mut suspects = Vec::new();
 
-        let names = |owners: &[OwnerReference], uid: &str| owners.iter().any(|owner| owner.uid == uid);
+        let names = |owner: &OwnerReference| node.owners.iter().any(|other| other.uid == owner.uid);
         for owner in &old {
-            if !names(&node.owners, &owner.uid) {
+            if !names(owner) {
                 self.unlink(&owner.uid, &uid);
             }
-            // It may have blocked this owner, and does so no longer.
-            if self.fate(&owner.uid) == Some(Fate::GoesLast) {
+            if self.fate(&owner.uid) == Some(Fate::GoesLast)
+                && blocks(&old, &owner.uid)
+                && !blocks(&node.owners, &owner.uid)
+            {
                 suspects.push(owner.uid.clone());
             }
         }
@@ -116,8 +115,9 @@ impl Graph {
             self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
             match self.fate(&owner.uid) {
                 Some(Fate::Stays | Fate::Goes) => {}
-                Some(Fate::GoesLast | Fate::Orphans) => suspects.extend([uid.clone(), owner.uid.clone()]),
-                None => suspects.push(uid.clone()),
+                Some(Fate::Orphans) => suspects.push(owner.uid.clone()),
+                Some(Fate::GoesLast) | None if node.fate == Fate::Stays => suspects.push(uid.clone()),
+                Some(Fate::GoesLast) | None => {}
             }
         }
         if was != Some(node.fate) && node.fate == Fate::GoesLast {
@@ -131,14 +131,15 @@ impl Graph {
         suspects
     }
 
-    /// Whether an object stays as it was, as far as the graph is concerned, and so do its owners: what most changes are.
+    /// Whether an object stays as it was, as far as the graph is concerned: what most changes are. What its owners come to
+    /// is told when they change.
     fn says_nothing_new(&self, uid: &str, meta: &ObjectMeta) -> bool {
-        let settled = |fate: Option<Fate>| matches!(fate, Some(Fate::Stays | Fate::Goes));
-        let owners = meta.owner_references.as_deref().unwrap_or_default();
         self.nodes.get(uid).is_some_and(|known| {
             let fate = Fate::of(meta);
-            known.fate == fate && settled(Some(fate)) && known.owners == owners
-        }) && owners.iter().all(|owner| settled(self.fate(&owner.uid)))
+            known.fate == fate
+                && matches!(fate, Fate::Stays | Fate::Goes)
+                && known.owners == meta.owner_references.as_deref().unwrap_or_default()
+        })
     }
 
     /// Takes in that an object is gone. Gives those that should be looked at.
@@ -185,5 +186,72 @@ impl Graph {
                 self.dependents.remove(owner);
             }
         }
+    }
+}
+
+/// Whether one with these owners keeps that one from going.
+fn blocks(owners: &[OwnerReference], uid: &str) -> bool {
+    owners.iter().any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::api::{Draft, Revision};
+
+    fn map(uid: &str, revision: u64, change: impl FnOnce(&mut ObjectMeta)) -> Object {
+        let mut map = ConfigMap::default();
+        (map.metadata.name, map.metadata.uid) = (Some(uid.to_owned()), Some(uid.to_owned()));
+        change(&mut map.metadata);
+        Draft::new(map).seal(Revision::from(revision))
+    }
+
+    fn owned_by(owner: &str) -> impl FnOnce(&mut ObjectMeta) {
+        let owner =
+            OwnerReference { uid: owner.to_owned(), block_owner_deletion: Some(true), ..OwnerReference::default() };
+        |meta| meta.owner_references = Some(vec![owner])
+    }
+
+    fn deleted(meta: &mut ObjectMeta) {
+        meta.deletion_timestamp = Some(Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn what_waits_for_its_dependents_is_looked_at_when_one_is_gone_and_not_before() {
+        let mut graph = Graph::default();
+        assert_eq!(graph.observe(&map("owner", 1, |_| {})), [""; 0]);
+        assert_eq!(graph.observe(&map("a", 2, owned_by("owner"))), [""; 0]);
+        let waits = |meta: &mut ObjectMeta| {
+            deleted(meta);
+            meta.finalizers = Some(vec![FOREGROUND.to_owned()]);
+        };
+        assert_eq!(graph.observe(&map("owner", 3, waits)), ["a", "owner"]);
+        // A newcomer goes as well.
+        assert_eq!(graph.observe(&map("b", 4, owned_by("owner"))), ["b"]);
+        let labelled = |meta: &mut ObjectMeta| {
+            owned_by("owner")(meta);
+            meta.labels = Some(BTreeMap::from([("color".to_owned(), "red".to_owned())]));
+        };
+        assert_eq!(graph.observe(&map("a", 5, labelled)), [""; 0]);
+        let goes = |meta: &mut ObjectMeta| {
+            owned_by("owner")(meta);
+            deleted(meta);
+        };
+        assert_eq!(graph.observe(&map("a", 6, goes)), [""; 0]);
+        assert_eq!(graph.forget("a"), ["owner"]);
+        // One that is let go of blocks nobody.
+        assert_eq!(graph.observe(&map("b", 7, |_| {})), ["owner"]);
+    }
+
+    #[test]
+    fn dependents_of_nobody_are_looked_at_once() {
+        let mut graph = Graph::default();
+        assert_eq!(graph.observe(&map("a", 1, owned_by("nobody"))), ["a"]);
+        assert_eq!(graph.observe(&map("a", 2, owned_by("nobody"))), [""; 0]);
+        assert_eq!(graph.observe(&map("nobody", 3, |_| {})), [""; 0]);
+        assert_eq!(graph.forget("nobody"), ["a"]);
     }
 }

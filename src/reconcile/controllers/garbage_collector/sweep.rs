@@ -53,18 +53,13 @@ impl Collector {
         })
     }
 
-    /// Lets an object go whose dependents are gone, and has those looked at that are not.
+    /// Lets an object go whose dependents are gone. Those that are not were looked at when it began to wait for them, and
+    /// the last to go has it looked at again.
     async fn go_last(&self, api: &DynamicApi, live: &Object) -> Result<Action, Error> {
-        let (blocking, waiting) = self.shared.graph(|graph| {
-            let blocking = graph.blocking(live.uid()).count();
-            let idle = graph.blocking(live.uid()).filter(|(_, node)| node.fate != Fate::GoesLast);
-            (blocking, idle.map(|(uid, _)| uid.clone()).collect::<Vec<_>>())
-        });
-        if blocking == 0 {
-            return without_finalizer(api, live.meta(), FOREGROUND).await;
+        if self.shared.graph(|graph| graph.blocking(live.uid()).next().is_some()) {
+            return Ok(Action::Done);
         }
-        self.shared.inbox.add_all(waiting);
-        Ok(Action::Done)
+        without_finalizer(api, live.meta(), FOREGROUND).await
     }
 
     /// Lets go of the dependents of an object, and then of the object.
