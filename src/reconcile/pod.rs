@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
 use super::{Context, Error};
 use crate::api::DeleteOptions;
-pub use crate::api::kinds::core::pod::{is_terminal, phase};
+pub use crate::api::kinds::core::pod::{condition, is_ready, is_terminal, phase};
 
 /// The condition that says that a pod is about to go for no fault of its own.
 const DISRUPTION: &str = "DisruptionTarget";
@@ -20,16 +20,6 @@ pub fn is_active(pod: &Pod) -> bool {
 /// Whether the pod is being deleted and has not come to its end yet.
 pub fn is_terminating(pod: &Pod) -> bool {
     !is_terminal(pod) && pod.metadata.deletion_timestamp.is_some()
-}
-
-/// The pod's condition of that type.
-pub fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
-    pod.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == type_)
-}
-
-/// Whether the pod serves.
-pub fn is_ready(pod: &Pod) -> bool {
-    condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
 
 /// Since when the pod serves; `None` where it does not, or where nobody said.

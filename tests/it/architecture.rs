@@ -1,4 +1,4 @@
-//! The direction of dependency between the modules, as `docs/architecture.md` draws it.
+//! The direction of dependency between the modules, as `docs/architecture.md` draws it, and what the crate depends on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,4 +61,20 @@ fn modules_use_only_what_lies_below_them() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_dependency_is_used_and_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).expect("a file of the project");
+    let (manifest, explained) = (read("Cargo.toml"), read("docs/dependencies.md"));
+    let code: String =
+        sources(&root.join("src")).iter().map(|file| fs::read_to_string(file).expect("a source")).collect();
+    let section = manifest.split("\n[dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next());
+    let named = section.into_iter().flat_map(str::lines).filter_map(|line| line.split_once(" = "));
+    let wrong: Vec<_> = named
+        .map(|(name, _)| name)
+        .filter(|name| !explained.contains(name) || !code.contains(&format!("{}::", name.replace('-', "_"))))
+        .collect();
+    assert_eq!(wrong, [""; 0]);
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::policy::v1::{Eviction, PodDisruptionBudget, PodDisruptionB
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::binding::set_condition;
-use crate::api::kinds::core::pod::{is_terminal, phase};
+use crate::api::kinds::core::pod::{is_ready, is_terminal, phase};
 use crate::api::rules::label::{selector_matches, selects_everything};
 use crate::api::{
     ApiError, Call, DeleteOptions, Draft, GroupResource, Object, Operation, Propagation, Reason, Target, WriteOptions,
@@ -204,10 +204,7 @@ impl Inner {
 
 /// Whether a pod is unready and its budget lets it go for that.
 fn may_go_unready(pod: &Pod, budget: &Object) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let ready =
-        conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    let Some(budget) = budget.as_typed::<PodDisruptionBudget>().filter(|_| !ready) else { return false };
+    let Some(budget) = budget.as_typed::<PodDisruptionBudget>().filter(|_| !is_ready(pod)) else { return false };
     let policy = budget.spec.as_ref().and_then(|spec| spec.unhealthy_pod_eviction_policy.as_deref());
     let count = |of: fn(&PodDisruptionBudgetStatus) -> Option<i32>| budget.status.as_ref().and_then(of).unwrap_or(0);
     let (current, desired) = (count(|status| status.current_healthy), count(|status| status.desired_healthy));

@@ -29,7 +29,7 @@ use crate::api::{Cell, Column, Kind, Strategy, Subresource, Surroundings};
 
 pub(crate) use self::defaults::{default_pod_spec, text};
 pub(crate) use self::phase::is_final;
-pub use self::phase::{is_terminal, phase};
+pub use self::phase::{condition, is_ready, is_terminal, phase};
 pub(crate) use self::qos::qos_class;
 pub(crate) use self::validate::{pod_annotations, pod_spec};
 

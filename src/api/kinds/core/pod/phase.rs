@@ -1,6 +1,6 @@
 //! How far a pod has come.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
 /// The pod's phase; empty where none is set yet.
 pub fn phase(pod: &Pod) -> &str {
@@ -15,4 +15,14 @@ pub(crate) fn is_final(phase: &str) -> bool {
 /// Whether the pod has run to its end, well or not.
 pub fn is_terminal(pod: &Pod) -> bool {
     is_final(phase(pod))
+}
+
+/// The pod's condition of that type.
+pub fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
+    pod.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Whether the pod serves.
+pub fn is_ready(pod: &Pod) -> bool {
+    condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
