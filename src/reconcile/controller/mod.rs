@@ -63,6 +63,7 @@ impl<R: Reconciler> Controller<R> {
     /// # use k8s_openapi::api::core::v1::ConfigMap;
     /// # use orchestrion::client::Change;
     /// # use orchestrion::reconcile::{Action, Context, Controller, Error, Reconciler};
+    /// # #[derive(Debug)]
     /// # struct Mirror;
     /// # #[async_trait::async_trait]
     /// # impl Reconciler for Mirror {
