@@ -49,7 +49,10 @@ fn first_pod(network: Network) -> Result<Duration, Box<dyn Error>> {
 fn example() -> Result<PathBuf, Box<dyn Error>> {
     let this = std::env::current_exe()?;
     let folder = this.ancestors().nth(2).ok_or("a benchmark lies in target/PROFILE/deps")?;
-    let profile = folder.file_name().and_then(|name| name.to_str()).ok_or("a profile")?;
+    let profile = match folder.file_name().and_then(|name| name.to_str()).ok_or("a profile")? {
+        "release" => "bench", // `cargo bench` builds into the folder of the profile that its own begins with
+        named => named,
+    };
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--example", "cluster", "--profile", profile]);
     if !build.current_dir(env!("CARGO_MANIFEST_DIR")).status()?.success() {
