@@ -1,4 +1,4 @@
-//! Amounts: whatever is read prints as something that reads back as the same, and printing is canonical.
+//! Amounts: whatever is read prints as something that reads back as the same, and printing that settles.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -71,10 +71,16 @@ fn every_dependency_is_used_and_explained() {
     let code: String =
         sources(&root.join("src")).iter().map(|file| fs::read_to_string(file).expect("a source")).collect();
     let section = manifest.split("\n[dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next());
-    let named = section.into_iter().flat_map(str::lines).filter_map(|line| line.split_once(" = "));
-    let wrong: Vec<_> = named
-        .map(|(name, _)| name)
-        .filter(|name| !explained.contains(name) || !code.contains(&format!("{}::", name.replace('-', "_"))))
-        .collect();
+    let names = section.expect("dependencies").lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let rows = explained.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let rows: Vec<_> = rows.flat_map(|names| names.split([',', ' '])).collect();
+    // Not as the end of another name, nor as a module of ours.
+    let is_used = |path: String| {
+        let before = |at: usize| code[..at].chars().next_back();
+        let begins = |at| !before(at).is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+        code.match_indices(&path).any(|(at, _)| begins(at))
+    };
+    let is_wrong = |name: &&str| !rows.contains(name) || !is_used(format!("{}::", name.replace('-', "_")));
+    let wrong: Vec<_> = names.filter(is_wrong).collect();
     assert_eq!(wrong, [""; 0]);
 }

@@ -17,8 +17,9 @@ const RECHECK: Duration = Duration::from_millis(100);
 /// The controller that evicts pods from tainted nodes.
 pub fn controller() -> Controller<TaintEviction> {
     let reconciler = TaintEviction { since: Mutex::default() };
-    Controller::new("taint-eviction-controller", reconciler).predicate(changes_stay).watches(
-        |change: &Change<Node>, informers| {
+    Controller::new("taint-eviction-controller", reconciler)
+        .predicate(|change| change.old.as_ref().and_then(stay) != change.new.as_ref().and_then(stay))
+        .watches(|change: &Change<Node>, informers| {
             let before = change.old.as_deref().map(no_execute);
             let now = change.new.as_deref().map(no_execute);
             if before.unwrap_or_default() == now.unwrap_or_default() {
@@ -28,12 +29,7 @@ pub fn controller() -> Controller<TaintEviction> {
             pods.index(BY_NODE, |pod| pod.spec.iter().filter_map(|spec| spec.node_name.clone()).collect());
             let name = change.object().metadata.name.as_deref().unwrap_or_default();
             pods.by(BY_NODE, name).iter().map(|pod| ObjectRef::of(&pod.metadata)).collect()
-        },
-    )
-}
-
-fn changes_stay(change: &Change<Pod>) -> bool {
-    change.old.as_ref().and_then(stay) != change.new.as_ref().and_then(stay)
+        })
 }
 
 /// Which pod is on which node, and what it tolerates there: nothing else of it concerns this controller.

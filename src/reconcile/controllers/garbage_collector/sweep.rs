@@ -54,7 +54,7 @@ impl Collector {
     }
 
     /// Lets an object go whose dependents are gone. Those that are not were looked at when it began to wait for them, and
-    /// the last to go has it looked at again.
+    /// each that goes has it looked at again.
     async fn go_last(&self, api: &DynamicApi, live: &Object) -> Result<Action, Error> {
         if self.shared.graph(|graph| graph.blocking(live.uid()).next().is_some()) {
             return Ok(Action::Done);
