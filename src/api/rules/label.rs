@@ -17,7 +17,8 @@ const KEY_TEXT: &str =
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 
 fn is_key_name(text: &str) -> bool {
-    spans(text, |byte| byte.is_ascii_alphanumeric(), |byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    spans(text.as_bytes(), |byte| byte.is_ascii_alphanumeric(), inner)
 }
 
 /// A qualified name, as keys of labels are: `[prefix/]name`.

@@ -45,7 +45,7 @@ pub fn dns_label(name: &str) -> Vec<String> {
     if name.len() > LABEL_MAX {
         complaints.push(longer_than(LABEL_MAX));
     }
-    if !is_label(name) {
+    if !is_label(name.as_bytes()) {
         complaints.push(if is_subdomain(name) {
             "must not contain dots".to_owned()
         } else {
@@ -79,7 +79,7 @@ pub fn dns_subdomain_with_underscore(name: &str) -> Vec<String> {
     }
     let label = |label: &str| {
         let label = label.strip_prefix('_').unwrap_or(label);
-        spans(label, lower_alphanumeric, |byte| lower_alphanumeric(byte) || byte == b'-' || byte == b'_')
+        spans(label.as_bytes(), lower_alphanumeric, |byte| lower_alphanumeric(byte) || byte == b'-' || byte == b'_')
     };
     if !name.split('.').all(label) {
         complaints.push(pattern(
@@ -97,7 +97,7 @@ pub fn dns_1035_label(name: &str) -> Vec<String> {
     if name.len() > LABEL_MAX {
         complaints.push(longer_than(LABEL_MAX));
     }
-    if !is_label(name) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+    if !is_label(name.as_bytes()) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         complaints.push(pattern(
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
             LABEL_1035,
@@ -194,21 +194,21 @@ fn lower_alphanumeric(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
-/// Whether `text` has bytes of `inner` only, of which the first and last are of `edge`.
-pub(super) fn spans(text: &str, edge: impl Fn(u8) -> bool, inner: impl Fn(u8) -> bool) -> bool {
-    let bytes = text.as_bytes();
-    match (bytes.first(), bytes.last()) {
-        (Some(first), Some(last)) => edge(*first) && edge(*last) && bytes.iter().all(|byte| inner(*byte)),
+/// Whether there are bytes of `inner` only, of which the first and last are of `edge`.
+pub(super) fn spans(text: &[u8], edge: impl Fn(u8) -> bool, inner: impl Fn(u8) -> bool) -> bool {
+    match (text.first(), text.last()) {
+        (Some(first), Some(last)) => edge(*first) && edge(*last) && text.iter().all(|byte| inner(*byte)),
         _ => false,
     }
 }
 
-fn is_label(text: &str) -> bool {
+fn is_label(text: &[u8]) -> bool {
     spans(text, lower_alphanumeric, |byte| lower_alphanumeric(byte) || byte == b'-')
 }
 
+/// By bytes: names are short, and every write has some.
 fn is_subdomain(text: &str) -> bool {
-    text.split('.').all(is_label)
+    text.as_bytes().split(|byte| *byte == b'.').all(is_label)
 }
 
 #[cfg(test)]

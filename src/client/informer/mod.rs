@@ -207,20 +207,24 @@ impl<K: ApiType> Shared<K> {
     fn step(&self, followed: Followed) {
         let seen = followed.revision();
         let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = {
-            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-            match followed {
-                Followed::All(objects, _) => view.replace(objects.iter().filter_map(typed).collect()),
-                Followed::Set(object) => typed(&object).map(|object| view.set(object)).unwrap_or_default(),
+        let view = || self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let tell = |change: Change<K>| handlers.by_id.iter().for_each(|(_, handler)| handler(&change));
+        match followed {
+            Followed::All(objects, _) => {
+                let objects = objects.iter().filter_map(typed).collect();
+                let changes = view().replace(objects);
+                changes.into_iter().for_each(tell);
+            }
+            Followed::Set(object) => {
+                let change = typed(&object).and_then(|object| view().set(object));
+                change.into_iter().for_each(tell);
+            }
+            Followed::Gone(object) => {
                 // By its names: the last version of what is no more need not be made.
-                Followed::Gone(object) => view.remove(&ObjectRef::new(object.namespace(), object.name())),
-                Followed::Progress(_) => Vec::new(),
+                let change = view().remove(object.namespace(), object.name());
+                change.into_iter().for_each(tell);
             }
-        };
-        for change in &changes {
-            for (_, handler) in &handlers.by_id {
-                handler(change);
-            }
+            Followed::Progress(_) => {}
         }
         drop(handlers);
         self.seen.set(seen);

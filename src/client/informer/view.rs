@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use slab::Slab;
 
 use crate::api::ApiType;
 
@@ -59,100 +61,81 @@ impl<K> Change<K> {
     }
 }
 
+/// Where a view has an object, for as long as it has it: the same for all versions.
+type Place = usize;
+
 struct Index<K> {
     values: Box<dyn Fn(&K) -> Vec<String> + Send + Sync>,
-    entries: BTreeMap<String, BTreeMap<ObjectRef, Arc<K>>>,
+    entries: BTreeMap<String, BTreeMap<ObjectRef, Place>>,
 }
 
-impl<K> Index<K> {
-    fn insert(&mut self, key: &ObjectRef, object: &Arc<K>) {
+impl<K: ApiType> Index<K> {
+    fn insert(&mut self, object: &K, place: Place) {
         for value in (self.values)(object) {
-            self.entries.entry(value).or_default().insert(key.clone(), Arc::clone(object));
+            self.entries.entry(value).or_default().insert(ObjectRef::of(object.metadata()), place);
         }
     }
 
-    fn remove(&mut self, key: &ObjectRef, object: &K) {
+    fn remove(&mut self, object: &K) {
         for value in (self.values)(object) {
-            if let Some(objects) = self.entries.get_mut(&value) {
-                objects.remove(key);
-                if objects.is_empty() {
+            if let Some(places) = self.entries.get_mut(&value) {
+                places.remove(&ObjectRef::of(object.metadata()));
+                if places.is_empty() {
                     self.entries.remove(&value);
                 }
             }
         }
     }
 
-    /// Puts `new` in the place of `old`, mostly under the same values.
-    fn replace(&mut self, key: &ObjectRef, old: &K, new: &Arc<K>) {
-        let values = (self.values)(new);
-        if (self.values)(old) != values {
-            self.remove(key, old);
-            return self.insert(key, new);
-        }
-        for value in values {
-            if let Some(place) = self.entries.get_mut(&value).and_then(|objects| objects.get_mut(key)) {
-                *place = Arc::clone(new);
-            }
+    /// `new` has come in the place of `old`, mostly under the same values.
+    fn replace(&mut self, old: &K, new: &K, place: Place) {
+        if (self.values)(old) != (self.values)(new) {
+            self.remove(old);
+            self.insert(new, place);
         }
     }
 }
 
+/// The objects of a namespace.
+#[derive(Default)]
+struct Names {
+    /// For finding one: an object changes far more often than objects come and go.
+    places: HashMap<Arc<str>, Place>,
+    /// For listing them.
+    ordered: BTreeMap<Arc<str>, Place>,
+}
+
 pub(super) struct View<K> {
-    /// By namespace, and in it by name: found without making a key.
-    objects: BTreeMap<String, BTreeMap<String, Arc<K>>>,
-    count: usize,
+    objects: Slab<Arc<K>>,
+    namespaces: BTreeMap<String, Names>,
     indexes: BTreeMap<&'static str, Index<K>>,
 }
 
 impl<K> Default for View<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), count: 0, indexes: BTreeMap::new() }
+        Self { objects: Slab::new(), namespaces: BTreeMap::new(), indexes: BTreeMap::new() }
     }
 }
 
 impl<K: ApiType> View<K> {
     pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&Arc<K>> {
-        self.objects.get(namespace)?.get(name)
+        Some(&self.objects[*self.namespaces.get(namespace)?.places.get(name)?])
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<K>> {
-        self.objects.values().flat_map(BTreeMap::values)
+        self.at(self.namespaces.values().flat_map(|names| names.ordered.values()))
     }
 
     pub(super) fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<K>> {
-        self.objects.get(namespace).into_iter().flat_map(BTreeMap::values)
+        self.at(self.namespaces.get(namespace).into_iter().flat_map(|names| names.ordered.values()))
+    }
+
+    fn at<'a>(&'a self, places: impl Iterator<Item = &'a Place>) -> impl Iterator<Item = &'a Arc<K>> {
+        places.map(|place| &self.objects[*place])
     }
 
     pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Puts an object in its place; returns the one that was there. Nothing where that is the same version.
-    fn put(&mut self, object: &Arc<K>) -> Option<Option<Arc<K>>> {
-        let meta = object.metadata();
-        let namespace = meta.namespace.as_deref().unwrap_or_default();
-        let name = meta.name.as_deref().unwrap_or_default();
-        let within = match self.objects.get_mut(namespace) {
-            Some(within) => within,
-            None => self.objects.entry(namespace.to_owned()).or_default(),
-        };
-        let Some(place) = within.get_mut(name) else {
-            within.insert(name.to_owned(), Arc::clone(object));
-            self.count += 1;
-            return Some(None);
-        };
-        let same = same_version(&**place, &**object);
-        (!same).then(|| Some(std::mem::replace(place, Arc::clone(object))))
-    }
-
-    fn take(&mut self, key: &ObjectRef) -> Option<Arc<K>> {
-        let within = self.objects.get_mut(&key.namespace)?;
-        let old = within.remove(&key.name)?;
-        if within.is_empty() {
-            self.objects.remove(&key.namespace);
-        }
-        self.count -= 1;
-        Some(old)
+        self.objects.len()
     }
 
     pub(super) fn add_index(&mut self, name: &'static str, values: Box<dyn Fn(&K) -> Vec<String> + Send + Sync>) {
@@ -160,48 +143,69 @@ impl<K: ApiType> View<K> {
             return;
         }
         let mut index = Index { values, entries: BTreeMap::new() };
-        for object in self.iter() {
-            index.insert(&ObjectRef::of(object.metadata()), object);
+        for (place, object) in &self.objects {
+            index.insert(object, place);
         }
         self.indexes.insert(name, index);
     }
 
     pub(super) fn by(&self, name: &str, value: &str) -> Vec<Arc<K>> {
-        let objects = self.indexes.get(name).and_then(|index| index.entries.get(value));
-        objects.into_iter().flat_map(BTreeMap::values).cloned().collect()
+        let places = self.indexes.get(name).and_then(|index| index.entries.get(value));
+        self.at(places.into_iter().flat_map(BTreeMap::values)).cloned().collect()
     }
 
     /// Sets an object. A version that is there already changes nothing.
-    pub(super) fn set(&mut self, object: Arc<K>) -> Vec<Change<K>> {
-        let Some(old) = self.put(&object) else { return Vec::new() };
-        if !self.indexes.is_empty() {
-            let key = ObjectRef::of(object.metadata());
-            for index in self.indexes.values_mut() {
-                match &old {
-                    Some(old) => index.replace(&key, old, &object),
-                    None => index.insert(&key, &object),
-                }
+    pub(super) fn set(&mut self, object: Arc<K>) -> Option<Change<K>> {
+        let meta = object.metadata();
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let name = meta.name.as_deref().unwrap_or_default();
+        let names = match self.namespaces.get_mut(namespace) {
+            Some(names) => names,
+            None => self.namespaces.entry(namespace.to_owned()).or_default(),
+        };
+        if let Some(&place) = names.places.get(name) {
+            let here = &mut self.objects[place];
+            if same_version(&**here, &*object) {
+                return None;
             }
+            let old = std::mem::replace(here, Arc::clone(&object));
+            for index in self.indexes.values_mut() {
+                index.replace(&old, &object, place);
+            }
+            return Some(Change { old: Some(old), new: Some(object) });
         }
-        vec![Change { old, new: Some(object) }]
+        let (name, place) = (Arc::<str>::from(name), self.objects.insert(Arc::clone(&object)));
+        names.places.insert(Arc::clone(&name), place);
+        names.ordered.insert(name, place);
+        for index in self.indexes.values_mut() {
+            index.insert(&object, place);
+        }
+        Some(Change { old: None, new: Some(object) })
     }
 
-    pub(super) fn remove(&mut self, key: &ObjectRef) -> Vec<Change<K>> {
-        let Some(old) = self.take(key) else { return Vec::new() };
-        for index in self.indexes.values_mut() {
-            index.remove(key, &old);
+    pub(super) fn remove(&mut self, namespace: &str, name: &str) -> Option<Change<K>> {
+        let names = self.namespaces.get_mut(namespace)?;
+        let place = names.places.remove(name)?;
+        names.ordered.remove(name);
+        if names.places.is_empty() {
+            self.namespaces.remove(namespace);
         }
-        vec![Change { old: Some(old), new: None }]
+        let old = self.objects.remove(place);
+        for index in self.indexes.values_mut() {
+            index.remove(&old);
+        }
+        Some(Change { old: Some(old), new: None })
     }
 
     /// Makes the view exactly `objects`. One that was deleted and created anew between is both.
     pub(super) fn replace(&mut self, objects: Vec<Arc<K>>) -> Vec<Change<K>> {
         let kept: BTreeMap<_, _> =
             objects.iter().map(|object| (ObjectRef::of(object.metadata()), &object.metadata().uid)).collect();
-        let stays = |old: &K| kept.get(&ObjectRef::of(old.metadata())).is_some_and(|uid| **uid == old.metadata().uid);
-        let gone: Vec<_> = self.iter().filter(|old| !stays(old)).cloned().collect();
-        let mut changes: Vec<_> = gone.iter().flat_map(|old| self.remove(&ObjectRef::of(old.metadata()))).collect();
-        changes.extend(objects.into_iter().flat_map(|object| self.set(object)));
+        let gone = self.iter().map(|old| (ObjectRef::of(old.metadata()), &old.metadata().uid));
+        let gone = gone.filter(|(key, uid)| kept.get(key).is_none_or(|kept| kept != uid)).map(|(key, _)| key);
+        let gone: Vec<_> = gone.collect();
+        let mut changes: Vec<_> = gone.iter().filter_map(|key| self.remove(&key.namespace, &key.name)).collect();
+        changes.extend(objects.into_iter().filter_map(|object| self.set(object)));
         changes
     }
 }
@@ -261,17 +265,17 @@ mod tests {
             }
             for (version, step) in steps.into_iter().enumerate() {
                 let before = model.clone();
-                let changes = match step {
+                let changes: Vec<_> = match step {
                     Step::Set(namespace, name, value) => {
                         let object = object((namespace, name, value), version);
                         model.insert(ObjectRef::of(&object.metadata), Arc::clone(&object));
-                        prop_assert!(view.set(Arc::clone(&object)).len() == 1);
-                        view.set(object) // which is there already
+                        prop_assert!(view.set(Arc::clone(&object)).is_some());
+                        view.set(object).into_iter().collect() // which is there already
                     }
                     Step::Remove(namespace, name) => {
                         let key = ObjectRef::new(format!("ns-{namespace}"), format!("name-{name}"));
                         model.remove(&key);
-                        view.remove(&key)
+                        view.remove(&key.namespace, &key.name).into_iter().collect()
                     }
                     Step::Replace(all) => {
                         let all: Vec<_> = all.into_iter().map(|one| object(one, version)).collect();

@@ -202,7 +202,8 @@ impl<V: Clone> Node<V> {
             Self::Branch(row) => {
                 let at = row.toward(&key);
                 let child = &mut row.items[at];
-                let is_first = key < child.first;
+                // Only before the first child is there anything less than it.
+                let is_first = at == 0 && key < child.first;
                 if is_first {
                     child.first = Arc::clone(&key);
                 }
@@ -393,7 +394,7 @@ mod tests {
             let mut earlier = Vec::new();
             for (at, (put, number)) in steps.into_iter().enumerate() {
                 // Some are the beginning of others, some differ late, some early.
-                let key = format!("{}{number:x}", &"some-name\0a-long-deployment-"[..number as usize % 3 * 12]);
+                let key = format!("{}{number:x}", &"some-name\0a-long-deployment-"[..number as usize % 3 * 14]);
                 if put || at < 300 {
                     prop_assert_eq!(tree.insert(key.as_str().into(), at), map.insert(key, at));
                 } else {

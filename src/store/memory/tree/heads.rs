@@ -4,12 +4,17 @@ use std::cmp::Ordering;
 
 use super::{Keyed, WIDTH};
 
+/// So many bytes of what all keys begin with are kept here: a namespace and the first part of a name, mostly.
+const KEPT: usize = 24;
+
 /// Eight bytes of each key, behind the beginning that all of them share: as numbers that are ordered as the keys are,
 /// as far as they go.
 #[derive(Clone, Debug)]
 pub(super) struct Heads {
     /// How many bytes all keys begin with.
     shared: usize,
+    /// The first of them.
+    beginning: [u8; KEPT],
     count: usize,
     of: [u64; WIDTH + 1],
 }
@@ -17,11 +22,13 @@ pub(super) struct Heads {
 impl Heads {
     /// Those of items that are in the order of their keys; at most [`WIDTH`] and one.
     pub(super) fn of<T: Keyed>(items: &[T]) -> Self {
-        let mut this = Self { shared: 0, count: items.len(), of: [0; WIDTH + 1] };
+        let mut this = Self { shared: 0, beginning: [0; KEPT], count: items.len(), of: [0; WIDTH + 1] };
         if let (Some(first), Some(last)) = (items.first(), items.last()) {
             // What the first and the last begin with, those between begin with, too.
             let both = first.key().bytes().zip(last.key().bytes());
             this.shared = both.take_while(|(a, b)| a == b).count();
+            let kept = this.shared.min(KEPT);
+            this.beginning[..kept].copy_from_slice(&first.key().as_bytes()[..kept]);
             for (head, item) in this.of.iter_mut().zip(items) {
                 *head = number(item.key().as_bytes(), this.shared);
             }
@@ -38,9 +45,7 @@ impl Heads {
         if heads.get(at) == Some(&head) && **items[at].key() == *key {
             return Ok(at);
         }
-        let Some(first) = items.first() else { return Err(0) };
-        let beginning = &key.as_bytes()[..self.shared.min(key.len())];
-        match beginning.cmp(&first.key().as_bytes()[..self.shared]) {
+        match self.beginning_of(items, key.as_bytes()) {
             Ordering::Less => return Err(0),
             Ordering::Greater => return Err(items.len()),
             Ordering::Equal => {}
@@ -55,11 +60,24 @@ impl Heads {
         Err(at)
     }
 
+    /// How the beginning of a key compares with what all items' keys begin with.
+    fn beginning_of<T: Keyed>(&self, items: &[T], key: &[u8]) -> Ordering {
+        let (kept, length) = (self.shared.min(KEPT), self.shared.min(key.len()));
+        let order = key[..kept.min(length)].cmp(&self.beginning[..kept]);
+        match items.first() {
+            Some(first) if order.is_eq() && kept < self.shared => {
+                key[..length].cmp(&first.key().as_bytes()[..self.shared])
+            }
+            _ => order,
+        }
+    }
+
     /// An item has been inserted there.
     pub(super) fn inserted<T: Keyed>(&mut self, items: &[T], at: usize) {
         let key = items[at].key().as_bytes();
-        let beside = items[if at == 0 { items.len() - 1 } else { 0 }].key().as_bytes();
-        if items.len() == 1 || key.get(..self.shared) != beside.get(..self.shared) {
+        let beside = || items[if at == 0 { items.len() - 1 } else { 0 }].key().as_bytes();
+        let known = if self.shared > KEPT { beside() } else { &self.beginning };
+        if items.len() == 1 || key.get(..self.shared) != known.get(..self.shared) {
             *self = Self::of(items);
             return;
         }
