@@ -38,7 +38,8 @@ use self::workload::{MEASURED, Workload};
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::read(&["workload", "nodes", "pods", "before", "threads", "rounds", "decisions", "decisions-in-full"]);
+    let options =
+        Options::read(&["workload", "nodes", "pods", "before", "threads", "rounds", "decisions", "decisions-in-full"]);
     let name: Option<String> = options.find("workload");
     let threads = options.get("threads", std::thread::available_parallelism()?.get());
     let known = workload::all();

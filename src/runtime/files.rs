@@ -175,6 +175,11 @@ pub(crate) fn is_within(name: &str, directory: &str) -> bool {
 
 /// A path without leading, doubled and dotted parts.
 pub(crate) fn normal(path: &str) -> String {
+    // Mostly it has none but the leading one, and then need not be taken apart.
+    let below = path.strip_prefix('/').unwrap_or(path);
+    if below.as_bytes().split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b"..")) {
+        return below.to_owned();
+    }
     let mut parts = Vec::new();
     for part in path.split('/') {
         match part {
@@ -194,6 +199,11 @@ mod tests {
     fn paths_never_lead_out_of_the_tree() {
         assert_eq!(normal("/a//b/./../c"), "a/c");
         assert_eq!(normal("../../etc"), "etc");
+        for (path, same) in
+            [("/", ""), ("", ""), ("/.", ""), ("/a/b", "a/b"), ("a/", "a"), ("//a", "a"), ("/a.b/..c", "a.b/..c")]
+        {
+            assert_eq!(normal(path), same, "{path}");
+        }
     }
 
     #[test]
