@@ -266,11 +266,11 @@ pub(super) fn service_variables(pod: &Pod, services: &[std::sync::Arc<Service>])
 fn service_variables_of(service: &Service, variables: &mut BTreeMap<String, String>) {
     let (Some(name), Some(spec)) = (&service.metadata.name, &service.spec) else { return };
     let Some(ip) = spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty() && *ip != "None") else { return };
-    let upper = |text: &str| text.to_ascii_uppercase().replace('-', "_");
+    let upper = |text: &str| text.to_uppercase().replace('-', "_");
     let (name, ports) = (upper(name), spec.ports.as_deref().unwrap_or_default());
     let Some(first) = ports.first() else { return };
     let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-    let url = |protocol: &str, port: i32| format!("{}://{host}:{port}", protocol.to_ascii_lowercase());
+    let url = |protocol: &str, port: i32| format!("{}://{host}:{port}", protocol.to_lowercase());
     let protocol_of = |protocol: &Option<String>| protocol.clone().unwrap_or_else(|| "TCP".to_owned());
     variables.insert(format!("{name}_SERVICE_HOST"), ip.to_owned());
     variables.insert(format!("{name}_SERVICE_PORT"), first.port.to_string());
@@ -280,9 +280,9 @@ fn service_variables_of(service: &Service, variables: &mut BTreeMap<String, Stri
             variables.insert(format!("{name}_SERVICE_PORT_{}", upper(port_name)), port.port.to_string());
         }
         let protocol = protocol_of(&port.protocol);
-        let prefix = format!("{name}_PORT_{}_{}", port.port, protocol.to_ascii_uppercase());
+        let prefix = format!("{name}_PORT_{}_{}", port.port, protocol.to_uppercase());
         variables.insert(prefix.clone(), url(&protocol, port.port));
-        variables.insert(format!("{prefix}_PROTO"), protocol.to_ascii_lowercase());
+        variables.insert(format!("{prefix}_PROTO"), protocol.to_lowercase());
         variables.insert(format!("{prefix}_PORT"), port.port.to_string());
         variables.insert(format!("{prefix}_ADDR"), ip.to_owned());
     }

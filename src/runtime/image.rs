@@ -36,8 +36,8 @@ impl fmt::Debug for Credential {
 
 /// An image name in full: `nginx` is `docker.io/library/nginx:latest`. `None` where it makes no sense.
 pub(crate) fn qualified(name: &str) -> Option<String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':' | b'@');
-    if name.is_empty() || !name.bytes().all(allowed) || name.ends_with([':', '/', '@']) || name.starts_with('/') {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    if name.is_empty() || !name.chars().all(allowed) || name.ends_with([':', '/', '@']) || name.starts_with('/') {
         return None;
     }
     let (before, rest) = match name.split_once('/') {
@@ -47,7 +47,7 @@ pub(crate) fn qualified(name: &str) -> Option<String> {
     };
     let path = rest.split('@').next().unwrap_or_default();
     let repository = path.rsplit_once(':').map_or(path, |(repository, _)| repository);
-    if repository.is_empty() || repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if repository.is_empty() || repository.chars().any(|c| c.is_ascii_uppercase()) {
         return None;
     }
     let tag = if rest.contains('@') || path.contains(':') { "" } else { ":latest" };

@@ -387,6 +387,20 @@ mod tests {
         node.count()
     }
 
+    #[test]
+    fn a_tree_that_was_emptied_is_empty() {
+        let mut tree = Tree::default();
+        let keys = ["namespace\0a-name-that-is-long-indeed-1", "namespace\0a-name-that-is-long-indeed-2"];
+        for key in keys {
+            tree.insert(key.into(), ());
+        }
+        for key in keys {
+            assert_eq!(tree.remove(key), Some(()));
+        }
+        assert_eq!((tree.len(), tree.get(keys[0]), tree.rank("b")), (0, None, 0));
+        assert_eq!((tree.insert("b".into(), ()), tree.get("b")), (None, Some(&())));
+    }
+
     proptest! {
         #[test]
         fn a_tree_is_an_ordered_map(steps in prop::collection::vec((any::<bool>(), 0..400_u32), 0..1500)) {

@@ -45,7 +45,8 @@ impl Heads {
         if heads.get(at) == Some(&head) && **items[at].key() == *key {
             return Ok(at);
         }
-        match self.beginning_of(items, key.as_bytes()) {
+        let Some(first) = items.first() else { return Err(0) };
+        match key.as_bytes()[..self.shared.min(key.len())].cmp(self.beginning(first.key())) {
             Ordering::Less => return Err(0),
             Ordering::Greater => return Err(items.len()),
             Ordering::Equal => {}
@@ -60,24 +61,17 @@ impl Heads {
         Err(at)
     }
 
-    /// How the beginning of a key compares with what all items' keys begin with.
-    fn beginning_of<T: Keyed>(&self, items: &[T], key: &[u8]) -> Ordering {
-        let (kept, length) = (self.shared.min(KEPT), self.shared.min(key.len()));
-        let order = key[..kept.min(length)].cmp(&self.beginning[..kept]);
-        match items.first() {
-            Some(first) if order.is_eq() && kept < self.shared => {
-                key[..length].cmp(&first.key().as_bytes()[..self.shared])
-            }
-            _ => order,
-        }
+    /// What all keys begin with, `key` being one of them: looked at only where the beginning is not kept in full.
+    fn beginning<'a>(&'a self, key: &'a str) -> &'a [u8] {
+        let all = if self.shared > KEPT { key.as_bytes() } else { &self.beginning };
+        &all[..self.shared]
     }
 
     /// An item has been inserted there.
     pub(super) fn inserted<T: Keyed>(&mut self, items: &[T], at: usize) {
         let key = items[at].key().as_bytes();
-        let beside = || items[if at == 0 { items.len() - 1 } else { 0 }].key().as_bytes();
-        let known = if self.shared > KEPT { beside() } else { &self.beginning };
-        if items.len() == 1 || key.get(..self.shared) != known.get(..self.shared) {
+        let beside = items[if at == 0 { items.len() - 1 } else { 0 }].key();
+        if items.len() == 1 || key.get(..self.shared) != Some(self.beginning(beside)) {
             *self = Self::of(items);
             return;
         }
