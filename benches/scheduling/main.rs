@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
-use orchestrion::client::{Client, Informer};
+use orchestrion::client::{Client, Informer, Informers};
 use orchestrion::clock::Clock;
 use orchestrion::random::Random;
 use orchestrion::scheduler::{self, Config};
@@ -91,7 +91,8 @@ async fn run(workload: Workload) -> Result<Took, Box<dyn Error + Send + Sync>> {
     let client = Client::new(Arc::new(server.start().await?), clock, random);
     furnish(&client, &workload).await?;
     let cancel = CancellationToken::new();
-    let scheduling = tokio::spawn(scheduler::run(client.clone(), Config::default(), cancel.clone()));
+    let informers = Informers::new(client.clone());
+    let scheduling = tokio::spawn(scheduler::run(informers, Config::default(), cancel.clone()));
 
     // What is there before.
     let settled = Settled::follow(&client, |pod| is_bound(pod) || is_refused(pod));

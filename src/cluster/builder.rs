@@ -346,7 +346,8 @@ impl Builder {
             running = running.and(start(&context));
         }
         if runs(Part::Scheduler) {
-            let scheduling = scheduler::run(client.clone(), self.scheduler, CancellationToken::new());
+            let informers = context.informers().clone();
+            let scheduling = scheduler::run(informers, self.scheduler, CancellationToken::new());
             running = running.and(Running::of(tokio::spawn(scheduling)));
         }
         let mut cluster = Cluster {

@@ -75,10 +75,7 @@ impl Workers {
         let weak: Weak<Self> = Arc::downgrade(self);
         let finished = move |uid: &str| {
             if let Some(workers) = weak.upgrade() {
-                let handle = workers.by_uid().remove(uid);
-                drop(handle); // outside the lock, and from within its own task: there is nothing left to abort
-                workers.machine.mirrors.note();
-                workers.machine.make_room();
+                workers.finish(uid);
             }
         };
         let wanted = Wanted { pod: Arc::clone(pod), gone: false, refused };

@@ -43,6 +43,8 @@ pub(super) struct Workers {
     pub(super) eviction: Eviction,
     images: Images,
     by_uid: Mutex<BTreeMap<String, Handle>>,
+    /// Pods that are no more, and of whose end the informer has still to tell.
+    departed: Mutex<BTreeSet<String>>,
     /// Sandboxes that were there when the agent started and that no worker has taken over yet.
     pub(super) found: Mutex<Vec<SandboxStatus>>,
     /// Critical pods that others make room for.
@@ -74,7 +76,7 @@ impl fmt::Debug for Workers {
 /// ```
 #[derive(Debug)]
 pub struct Agent {
-    workers: Arc<Workers>,
+    pub(super) workers: Arc<Workers>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -90,6 +92,7 @@ impl Agent {
             eviction: Eviction::default(),
             images: Images::default(),
             by_uid: Mutex::default(),
+            departed: Mutex::default(),
             found: Mutex::default(),
             held: Mutex::default(),
             totals: Mutex::default(),
@@ -147,8 +150,26 @@ impl Workers {
         self.by_uid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn departed(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.departed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of a pod that is no more.
+    pub(super) fn finish(&self, uid: &str) {
+        let mut workers = self.by_uid();
+        let Some(handle) = workers.remove(uid) else { return };
+        if !handle.is_gone() {
+            self.departed().insert(uid.to_owned());
+        }
+        drop(workers);
+        // Outside the lock, and from within its own task: there is nothing left to abort.
+        drop(handle);
+        self.machine.mirrors.note();
+        self.machine.make_room();
+    }
+
     /// Passes a change of a pod on to its worker; a new pod gets one.
-    fn change(self: &Arc<Self>, change: &Change<Pod>) {
+    pub(super) fn change(self: &Arc<Self>, change: &Change<Pod>) {
         let pod = change.object();
         if static_pod::is_mirror(pod) {
             return self.mirror(change);
@@ -174,7 +195,11 @@ impl Workers {
             }
             return;
         }
+        let departed = if gone { self.departed().remove(&uid) } else { self.departed().contains(&uid) };
         drop(workers);
+        if departed {
+            return;
+        }
         let mut held = self.held();
         match held.get_mut(&uid) {
             Some(_) if gone => return drop(held.remove(&uid)),

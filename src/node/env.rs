@@ -1,11 +1,11 @@
-//! The environment of containers: literals, `$(VAR)`, references, Services.
+//! The environment of containers: literals, `$(VAR)`, references.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod, Secret};
 
-use super::pod_worker::state;
+use super::pod_worker::state::{self, Declared};
 use crate::api::rules::resources::{Amounts, amount, amount_of};
 use crate::api::{ApiError, Quantity};
 use crate::client::Client;
@@ -25,8 +25,8 @@ impl From<ApiError> for ConfigError {
 #[derive(Debug)]
 pub(super) struct Facts<'a> {
     pub(super) pod: &'a Pod,
-    pub(super) pod_ips: Vec<String>,
-    pub(super) host_ip: String,
+    pub(super) pod_ips: &'a [IpAddr],
+    pub(super) host_ip: IpAddr,
     /// What the node offers: stands for limits that are not set.
     pub(super) allocatable: &'a Amounts,
 }
@@ -55,9 +55,9 @@ impl Facts<'_> {
             "metadata.annotations" => listed(meta.annotations.as_ref()),
             "spec.nodeName" => text(&spec.node_name),
             "spec.serviceAccountName" => text(&spec.service_account_name),
-            "status.hostIP" | "status.hostIPs" => self.host_ip.clone(),
-            "status.podIP" => self.pod_ips.first().cloned().unwrap_or_default(),
-            "status.podIPs" => self.pod_ips.join(","),
+            "status.hostIP" | "status.hostIPs" => self.host_ip.to_string(),
+            "status.podIP" => self.pod_ips.first().map(ToString::to_string).unwrap_or_default(),
+            "status.podIPs" => self.pod_ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             _ => return None,
         })
     }
@@ -142,14 +142,14 @@ fn missing<T>(optional: bool, message: impl FnOnce() -> String) -> Result<Option
     if optional { Ok(None) } else { Err(ConfigError(message())) }
 }
 
-/// The environment of a container.
+/// The environment of a container, which begins with the variables of `services`.
 pub(super) async fn environment(
     container: &Container,
     facts: &Facts<'_>,
-    services: &[std::sync::Arc<Service>],
+    services: BTreeMap<String, String>,
     sources: &mut Sources,
 ) -> Result<Vec<(String, String)>, ConfigError> {
-    let mut result: BTreeMap<String, String> = service_variables(facts.pod, services);
+    let mut result = services;
     let mut order: Vec<String> = result.keys().cloned().collect();
     let mut set = |result: &mut BTreeMap<String, String>, name: String, value: String| {
         if result.insert(name.clone(), value).is_none() {
@@ -173,7 +173,7 @@ pub(super) async fn environment(
             set(&mut result, variable.name.clone(), value);
         }
     }
-    Ok(order.into_iter().filter_map(|name| result.get(&name).cloned().map(|value| (name, value))).collect())
+    Ok(order.into_iter().filter_map(|name| result.remove_entry(&name)).collect())
 }
 
 async fn value_of(
@@ -197,7 +197,7 @@ async fn value_of(
             Some(name) if !name.is_empty() => facts.pod.spec.as_ref().and_then(|spec| state::container(spec, name)),
             _ => None,
         };
-        let of = of.map_or(Cow::Borrowed(container), |(_, container)| container);
+        let of = of.map_or(Declared::InSpec(container), |(_, container)| container);
         let divisor = wanted.divisor.as_ref().map(|divisor| divisor.0.as_str());
         let value = facts.resource(&of, &wanted.resource, divisor);
         return value
@@ -244,50 +244,6 @@ pub(super) fn expand(text: &str, value: impl Fn(&str) -> Option<String>) -> Stri
     expanded + rest
 }
 
-/// The variables by which containers find Services: those of their namespace, unless they decline, and always
-/// `kubernetes` of the default namespace.
-pub(super) fn service_variables(pod: &Pod, services: &[std::sync::Arc<Service>]) -> BTreeMap<String, String> {
-    let links = pod.spec.as_ref().and_then(|spec| spec.enable_service_links).unwrap_or(true);
-    let mut variables = BTreeMap::new();
-    let is_master = |service: &Service| {
-        let meta = &service.metadata;
-        meta.namespace.as_deref() == Some("default") && meta.name.as_deref() == Some("kubernetes")
-    };
-    // A namespace's own service `kubernetes` goes before the default one, so that comes first.
-    let masters = services.iter().filter(|service| is_master(service));
-    let is_near = |service: &Service| service.metadata.namespace == pod.metadata.namespace && !is_master(service);
-    let linked = services.iter().filter(|service| links && is_near(service));
-    for service in masters.chain(linked) {
-        service_variables_of(service, &mut variables);
-    }
-    variables
-}
-
-fn service_variables_of(service: &Service, variables: &mut BTreeMap<String, String>) {
-    let (Some(name), Some(spec)) = (&service.metadata.name, &service.spec) else { return };
-    let Some(ip) = spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty() && *ip != "None") else { return };
-    let upper = |text: &str| text.to_uppercase().replace('-', "_");
-    let (name, ports) = (upper(name), spec.ports.as_deref().unwrap_or_default());
-    let Some(first) = ports.first() else { return };
-    let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-    let url = |protocol: &str, port: i32| format!("{}://{host}:{port}", protocol.to_lowercase());
-    let protocol_of = |protocol: &Option<String>| protocol.clone().unwrap_or_else(|| "TCP".to_owned());
-    variables.insert(format!("{name}_SERVICE_HOST"), ip.to_owned());
-    variables.insert(format!("{name}_SERVICE_PORT"), first.port.to_string());
-    variables.insert(format!("{name}_PORT"), url(&protocol_of(&first.protocol), first.port));
-    for port in ports {
-        if let Some(port_name) = port.name.as_deref().filter(|name| !name.is_empty()) {
-            variables.insert(format!("{name}_SERVICE_PORT_{}", upper(port_name)), port.port.to_string());
-        }
-        let protocol = protocol_of(&port.protocol);
-        let prefix = format!("{name}_PORT_{}_{}", port.port, protocol.to_uppercase());
-        variables.insert(prefix.clone(), url(&protocol, port.port));
-        variables.insert(format!("{prefix}_PROTO"), protocol.to_lowercase());
-        variables.insert(format!("{prefix}_PORT"), port.port.to_string());
-        variables.insert(format!("{prefix}_ADDR"), ip.to_owned());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,31 +256,5 @@ mod tests {
         {
             assert_eq!(expand(text, value), expanded, "{text}");
         }
-    }
-
-    #[test]
-    fn services_appear_as_docker_links_did() {
-        let service: Service = serde_json::from_value(serde_json::json!({
-            "metadata": { "name": "redis-primary", "namespace": "default" },
-            "spec": { "clusterIP": "10.0.0.11", "ports": [{ "name": "client", "port": 6379 }] },
-        }))
-        .unwrap();
-        let mut pod = Pod::default();
-        pod.metadata.namespace = Some("default".into());
-        let variables = service_variables(&pod, &[std::sync::Arc::new(service)]);
-        let lines: Vec<_> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(
-            lines,
-            [
-                "REDIS_PRIMARY_PORT=tcp://10.0.0.11:6379",
-                "REDIS_PRIMARY_PORT_6379_TCP=tcp://10.0.0.11:6379",
-                "REDIS_PRIMARY_PORT_6379_TCP_ADDR=10.0.0.11",
-                "REDIS_PRIMARY_PORT_6379_TCP_PORT=6379",
-                "REDIS_PRIMARY_PORT_6379_TCP_PROTO=tcp",
-                "REDIS_PRIMARY_SERVICE_HOST=10.0.0.11",
-                "REDIS_PRIMARY_SERVICE_PORT=6379",
-                "REDIS_PRIMARY_SERVICE_PORT_CLIENT=6379",
-            ]
-        );
     }
 }

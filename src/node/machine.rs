@@ -4,16 +4,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
 use tokio::sync::Notify;
 
 use super::AgentConfig;
 use super::env::Facts;
 use super::pod_worker::state::{Role, containers};
+use super::service_links::ServiceLinks;
 use super::static_pod::Mirrors;
 use super::stats::Samples;
 use crate::api::rules::resources::Amounts;
-use crate::client::{Client, EventRecorder, EventType, Informer, Informers, reference};
+use crate::client::{Client, EventRecorder, EventType, Informers, reference};
 use crate::clock::Clock;
 use crate::runtime::{Runtime, SandboxStatus};
 
@@ -25,7 +26,7 @@ pub(super) struct Machine {
     pub(super) client: Client,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) events: EventRecorder,
-    pub(super) services: Informer<Service>,
+    pub(super) services: ServiceLinks,
     /// What was measured last.
     pub(super) samples: Samples,
     /// The Node as it was last seen.
@@ -52,7 +53,7 @@ impl Machine {
         Self {
             host: config.address.to_string().into(),
             events: EventRecorder::new(client.clone()).on_host(&config.name),
-            services: informers.of(),
+            services: ServiceLinks::new(informers.of()),
             samples: Samples::default(),
             node: Mutex::default(),
             mirrors: Mirrors::default(),
@@ -114,13 +115,8 @@ impl Machine {
     }
 
     /// What a pod's containers can ask about it.
-    pub(super) fn facts<'a>(&'a self, pod: &'a Pod, sandbox: Option<&SandboxStatus>) -> Facts<'a> {
-        let ips = sandbox.map(|sandbox| sandbox.ips.iter().map(ToString::to_string).collect());
-        Facts {
-            pod,
-            pod_ips: ips.unwrap_or_default(),
-            host_ip: self.config.address.to_string(),
-            allocatable: &self.allocatable,
-        }
+    pub(super) fn facts<'a>(&'a self, pod: &'a Pod, sandbox: Option<&'a SandboxStatus>) -> Facts<'a> {
+        let pod_ips = sandbox.map(|sandbox| sandbox.ips.as_slice()).unwrap_or_default();
+        Facts { pod, pod_ips, host_ip: self.config.address, allocatable: &self.allocatable }
     }
 }

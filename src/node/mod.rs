@@ -24,6 +24,7 @@ mod register;
 mod resize;
 mod restart;
 mod sandbox;
+mod service_links;
 mod static_pod;
 mod stats;
 mod status;

@@ -2,8 +2,8 @@
 //!
 //! Source: [KEP-1287](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/1287-in-place-update-pod-resources).
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use serde_json::{Map, Value, json};
@@ -114,18 +114,18 @@ pub(super) fn recorded(pod: &Pod) -> BTreeMap<String, ResourceRequirements> {
 }
 
 /// The pod with what its containers have.
-pub(super) fn granted<'a>(pod: &'a Pod, allocated: &BTreeMap<String, ResourceRequirements>) -> Cow<'a, Pod> {
+pub(super) fn granted(pod: &Arc<Pod>, allocated: &BTreeMap<String, ResourceRequirements>) -> Arc<Pod> {
     if allocated.is_empty() {
-        return Cow::Borrowed(pod);
+        return Arc::clone(pod);
     }
-    let mut pod = pod.clone();
+    let mut pod = Pod::clone(pod);
     let spec = pod.spec.get_or_insert_default();
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
         if let Some(had) = allocated.get(&container.name) {
             container.resources = Some(had.clone());
         }
     }
-    Cow::Owned(pod)
+    Arc::new(pod)
 }
 
 /// Whether a container that has `now` must begin anew to have `wanted`.

@@ -20,18 +20,28 @@ use crate::client::{Client, EventRecorder, Informers};
 use crate::turn;
 
 /// Schedules pods until it is cancelled. Works over any client, local or remote; several may run in one cluster, each
-/// for the pods that name it.
+/// for the pods that name it. It shares `informers` with other parts of the process.
+///
+/// ```
+/// # async fn start(client: orchestrion::client::Client) {
+/// use orchestrion::client::Informers;
+/// use orchestrion::scheduler::{self, Config};
+/// use tokio_util::sync::CancellationToken;
+/// let cancel = CancellationToken::new();
+/// let scheduling = tokio::spawn(scheduler::run(Informers::new(client), Config::default(), cancel.clone()));
+/// # }
+/// ```
 ///
 /// # Cancel safety
 /// Dropping the future stops everything that it started. Bindings under way are left open.
-pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
+pub async fn run(informers: Informers, config: Config, cancel: CancellationToken) {
     let Config { mut profiles, waits, parallel } = config;
+    let client = informers.client().clone();
     if profiles.is_empty() {
         profiles.insert(DEFAULT_SCHEDULER.to_owned(), Arc::new(Framework::new(client.random().fork("scheduler"))));
     }
     let client = client.named(profiles.keys().next().map_or(DEFAULT_SCHEDULER, String::as_str));
     let world = Arc::new(World::new(profiles, *client.clock()));
-    let informers = Informers::new(client.clone());
     let effects = Effects { world: Arc::clone(&world), events: EventRecorder::new(client.clone()), client };
     let work = async {
         let _following = follow(&informers, &world).await;
@@ -130,7 +140,7 @@ impl Loop {
                 Ok(()) => {
                     tracing::debug!(pod = %pod.key, node = name, evaluated, feasible, "placed");
                     self.state.cache.assume(pod, &name);
-                    self.state.cache.surroundings().nominate(pod, None);
+                    self.state.cache.surroundings().withdraw(pod.uid());
                     let (scheduler, pod) = (Arc::clone(scheduler), Arc::clone(pod));
                     self.decided.push(Decided { scheduler, pod, node: name, place });
                     if self.decided.len() == BOUND_TOGETHER {

@@ -10,6 +10,7 @@ use super::follow::{News, World};
 use super::framework::{ClusterEvent, Nomination};
 use super::queue::{Queue, Waits};
 use super::snapshot::{Cache, PodInfo};
+use crate::api::kinds::core::pod::is_terminal;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -68,22 +69,24 @@ impl State {
     }
 
     fn pod_changed(&mut self, pod: Arc<Pod>, exists: bool, nominated_before: Option<&str>, world: &World) {
-        let known = self.cache.pod(pod.metadata.uid.as_deref().unwrap_or_default());
-        let known = known.map(|(pod, assumed)| (Arc::clone(pod), assumed));
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let known = self.cache.pod(uid).map(|(pod, assumed)| (Arc::clone(pod), assumed));
+        if !exists || is_terminal(&pod) {
+            self.queue.remove(uid);
+            self.cache.surroundings().withdraw(uid);
+            if let Some((old, _)) = known {
+                self.cache.remove_pod(uid);
+                self.happened(&ClusterEvent::Pod { old: Some(old), new: None }, world);
+            }
+            return;
+        }
         let pod = Arc::new(match &known {
             Some((known, _)) => known.with_version(pod),
             None => PodInfo::new(pod),
         });
-        if !exists || pod.has_ended() {
+        if pod.node().is_some() {
             self.queue.remove(pod.uid());
-            self.cache.surroundings().nominate(&pod, None);
-            if let Some((old, _)) = known {
-                self.cache.remove_pod(pod.uid());
-                self.happened(&ClusterEvent::Pod { old: Some(old), new: None }, world);
-            }
-        } else if pod.node().is_some() {
-            self.queue.remove(pod.uid());
-            self.cache.surroundings().nominate(&pod, None);
+            self.cache.surroundings().withdraw(pod.uid());
             self.cache.set_pod(&pod);
             let old = known.filter(|(_, assumed)| !assumed).map(|(pod, _)| pod);
             if old.as_ref().is_none_or(|old| matters(old, &pod)) {
@@ -118,11 +121,11 @@ impl State {
         let mut losers = Vec::new();
         match &why.nomination {
             Nomination::Keep => {}
-            Nomination::Clear => surroundings.nominate(pod, None),
+            Nomination::Clear => surroundings.withdraw(pod.uid()),
             Nomination::Node { name, .. } => {
                 let waiting = surroundings.nominated_to(name).iter();
                 losers.extend(waiting.filter(|other| other.priority() < pod.priority()).cloned());
-                losers.iter().for_each(|loser| surroundings.nominate(loser, None));
+                losers.iter().for_each(|loser| surroundings.withdraw(loser.uid()));
                 surroundings.nominate(pod, Some(name));
                 return losers;
             }

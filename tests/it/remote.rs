@@ -32,7 +32,8 @@ async fn a_rollout_succeeds_where_every_part_is_remote() {
     let cluster = builder.start().await.unwrap();
 
     let cancel = CancellationToken::new();
-    let scheduling = tokio::spawn(scheduler::run(remote(&cluster), scheduler::Config::default(), cancel.clone()));
+    let informers = Informers::new(remote(&cluster));
+    let scheduling = tokio::spawn(scheduler::run(informers, scheduler::Config::default(), cancel.clone()));
     let context = Context::new(remote(&cluster));
     let controllers = controllers::start(&context, &controllers::Settings::default(), |_| true);
     let plan = cluster.addresses();

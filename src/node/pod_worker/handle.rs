@@ -107,6 +107,11 @@ impl Handle {
         !over && state.resize.as_ref().is_some_and(|resize| !resize.allocated.is_empty() || resize.pending.is_some())
     }
 
+    /// Whether it has been told that the API has the pod no more.
+    pub(in crate::node) fn is_gone(&self) -> bool {
+        self.wanted.borrow().gone
+    }
+
     /// Whether it waits for room.
     pub(in crate::node) fn is_deferred(&self) -> bool {
         let state = self.state();

@@ -119,8 +119,8 @@ impl Start {
         if !static_pod::is_static(&self.pod) {
             self.machine.services.synced().await;
         }
-        let services = self.machine.services.list();
-        let env = environment(container, &facts, &services, &mut sources).await?;
+        let services = self.machine.services.variables(&self.pod);
+        let env = environment(container, &facts, services, &mut sources).await?;
         let expanded = |words: &Option<Vec<String>>| {
             let value = |name: &str| env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
             words.iter().flatten().map(|word| expand(word, value)).collect()

@@ -1,7 +1,7 @@
 //! What an agent knows of one of its pods.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -137,17 +137,37 @@ pub(in crate::node) enum Role {
     Ephemeral,
 }
 
+/// A container of a pod: as the spec has it, or made from an ephemeral one. Of a pointer's size, unlike a `Cow`: a worker
+/// goes over its pod's containers all the time, and one is two kilobytes.
+#[derive(Debug)]
+pub(in crate::node) enum Declared<'a> {
+    InSpec(&'a Container),
+    Made(Box<Container>),
+}
+
+impl Deref for Declared<'_> {
+    type Target = Container;
+
+    fn deref(&self) -> &Container {
+        match self {
+            Self::InSpec(container) => container,
+            Self::Made(container) => container,
+        }
+    }
+}
+
 /// The containers of a pod in the order in which they are started, ephemeral ones (which nothing waits for) last.
-pub(in crate::node) fn containers(spec: &PodSpec) -> impl Iterator<Item = (Role, Cow<'_, Container>)> {
+pub(in crate::node) fn containers(spec: &PodSpec) -> impl Iterator<Item = (Role, Declared<'_>)> {
     let init =
-        spec.init_containers.iter().flatten().map(|container| (role_of_init(container), Cow::Borrowed(container)));
-    let main = spec.containers.iter().map(|container| (Role::Main, Cow::Borrowed(container)));
+        spec.init_containers.iter().flatten().map(|container| (role_of_init(container), Declared::InSpec(container)));
+    let main = spec.containers.iter().map(|container| (Role::Main, Declared::InSpec(container)));
     let ephemeral = spec.ephemeral_containers.iter().flatten();
-    init.chain(main).chain(ephemeral.map(|container| (Role::Ephemeral, Cow::Owned(from_ephemeral(container)))))
+    let made = |container| (Role::Ephemeral, Declared::Made(Box::new(from_ephemeral(container))));
+    init.chain(main).chain(ephemeral.map(made))
 }
 
 /// The container of that name.
-pub(in crate::node) fn container<'a>(spec: &'a PodSpec, name: &str) -> Option<(Role, Cow<'a, Container>)> {
+pub(in crate::node) fn container<'a>(spec: &'a PodSpec, name: &str) -> Option<(Role, Declared<'a>)> {
     containers(spec).find(|(_, container)| container.name == name)
 }
 
@@ -223,7 +243,7 @@ impl PodState {
     }
 
     /// Notes what the containers have, where a new version of the pod wants it otherwise.
-    pub(in crate::node) fn keep_resources(&mut self, before: &Pod, pod: &Pod) {
+    pub(in crate::node) fn keep_resources(&mut self, before: &Arc<Pod>, pod: &Pod) {
         let had = resize::kept(&self.allocated_of(before), pod);
         if had.is_empty() && self.resize.is_none() {
             return;
@@ -239,10 +259,10 @@ impl PodState {
     }
 
     /// A version of the pod with the resources that it has.
-    pub(in crate::node) fn allocated_of<'a>(&self, pod: &'a Pod) -> Cow<'a, Pod> {
+    pub(in crate::node) fn allocated_of(&self, pod: &Arc<Pod>) -> Arc<Pod> {
         match &self.resize {
             Some(resize) => resize::granted(pod, &resize.allocated),
-            None => Cow::Borrowed(pod),
+            None => Arc::clone(pod),
         }
     }
 

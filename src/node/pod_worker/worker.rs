@@ -1,6 +1,5 @@
 //! The driver of one pod.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -371,10 +370,7 @@ impl Worker {
                 if let Some(ended) = ended {
                     self.backoff.lengthen(&backoff_key(&name), ended, now);
                 }
-                let pod = match self.state().allocated_of(&pod) {
-                    Cow::Borrowed(_) => pod,
-                    Cow::Owned(granted) => Arc::new(granted),
-                };
+                let pod = self.state().allocated_of(&pod);
                 let (volumes, pulls) = (Arc::clone(&self.volumes), Arc::clone(&self.pulls));
                 let start = Start { machine, pod, sandbox, name: name.clone(), attempt, volumes, pulls };
                 Box::pin(async move { Done::Started(name, start.run().await) })

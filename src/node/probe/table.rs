@@ -82,7 +82,7 @@ impl Table {
                     let due = started_at.checked_add(Duration::from_secs(delay)).unwrap_or(Timestamp::MAX);
                     let prober = Prober {
                         id: last.id.clone(),
-                        container: container.clone().into_owned(),
+                        container: Container::clone(&container),
                         probe: probe.clone(),
                         due: due.max(now),
                         in_flight: false,

@@ -2,7 +2,7 @@ use super::*;
 use futures::StreamExt;
 
 use crate::api::{Connect, Connection, DeleteOptions, LogOptions, Patch, WatchOptions};
-use crate::client::TypedEvent;
+use crate::client::{Change, TypedEvent};
 use crate::runtime::memory::{ContainerContext, Script, SimulatedImage};
 
 #[tokio::test(start_paused = true)]
@@ -50,6 +50,24 @@ async fn a_pod_that_has_come_to_rest_causes_no_writes() {
     let version = world.pod("web").await.unwrap().metadata.resource_version.clone();
     world.pass(600).await;
     assert_eq!(world.pod("web").await.unwrap().metadata.resource_version, version);
+}
+
+/// A worker hears from the API that its pod is no more before the watch tells of the pod's last versions.
+#[tokio::test(start_paused = true)]
+async fn what_a_watch_still_tells_of_a_pod_that_is_no_more_starts_no_worker() {
+    let world = World::new().await;
+    let first = world.run_image("web", "nginx", json!({})).await;
+    world.pass(1).await;
+    let last = world.pod("web").await.unwrap();
+    let workers = Arc::clone(&world.agent().workers);
+    workers.finish(first.metadata.uid.as_deref().unwrap());
+    workers.change(&Change { old: Some(first), new: Some(Arc::clone(&last)) });
+    assert_eq!(world.agent().pods(), 0);
+    workers.change(&Change { old: Some(Arc::clone(&last)), new: None });
+    assert_eq!(world.agent().pods(), 0);
+    // It has told of the end: nothing is remembered of it.
+    workers.change(&Change { old: None, new: Some(last) });
+    assert_eq!(world.agent().pods(), 1);
 }
 
 #[tokio::test(start_paused = true)]

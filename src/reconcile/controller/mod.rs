@@ -88,7 +88,7 @@ impl<R: Reconciler> Controller<R> {
     pub fn owns<K: ApiType>(self) -> Self {
         self.watches(|change: &Change<K>, _| {
             let [old, new] = [&change.old, &change.new]
-                .map(|object| object.as_ref().and_then(|object| controller_of(object.metadata())));
+                .map(|object| object.as_ref().and_then(|object| Some(&controller_of(object.metadata())?.uid)));
             // Mostly the same: it is looked at once.
             let before = change.old.as_ref().filter(|_| old != new);
             let versions = before.into_iter().chain(&change.new);
@@ -139,7 +139,13 @@ fn source<K: ApiType>(keys: impl Fn(&Change<K>, &Informers) -> Vec<ObjectRef> + 
     Box::new(move |informers, inbox| {
         let informer = informers.of::<K>();
         let (inbox, others) = (Arc::clone(inbox), informers.clone());
-        let subscription = informer.subscribe(move |change| inbox.add_all(keys(change, &others)));
+        let subscription = informer.subscribe(move |change| {
+            let keys = keys(change, &others);
+            // Most changes concern few controllers.
+            if !keys.is_empty() {
+                inbox.add_all(keys);
+            }
+        });
         (subscription, Box::pin(async move { informer.synced().await }))
     })
 }

@@ -136,27 +136,33 @@ impl Snapshot {
 
     /// Notes which node is being cleared for `pod`, where one is.
     pub fn nominate(&mut self, pod: &Arc<PodInfo>, node: Option<&str>) {
-        if node.is_none() && !self.nominees.contains_key(pod.uid()) {
+        self.withdraw(pod.uid());
+        let Some(name) = node else { return };
+        let nominated = Arc::make_mut(&mut self.nominated);
+        nominated.entry(name.to_owned()).or_default().push(Arc::clone(pod));
+        Arc::make_mut(&mut self.nominees).insert(pod.uid().to_owned(), name.to_owned());
+        self.note_nomination(name);
+    }
+
+    /// No node is being cleared any more for the pod of that UID.
+    pub fn withdraw(&mut self, uid: &str) {
+        if !self.nominees.contains_key(uid) {
             return;
         }
+        let Some(name) = Arc::make_mut(&mut self.nominees).remove(uid) else { return };
         let nominated = Arc::make_mut(&mut self.nominated);
-        let before = Arc::make_mut(&mut self.nominees).remove(pod.uid());
-        if let Some(name) = &before
-            && let Some(pods) = nominated.get_mut(name)
-        {
-            pods.retain(|other| other.uid() != pod.uid());
+        if let Some(pods) = nominated.get_mut(&name) {
+            pods.retain(|other| other.uid() != uid);
             if pods.is_empty() {
-                nominated.remove(name);
+                nominated.remove(&name);
             }
         }
-        if let Some(name) = node {
-            nominated.entry(name.to_owned()).or_default().push(Arc::clone(pod));
-            Arc::make_mut(&mut self.nominees).insert(pod.uid().to_owned(), name.to_owned());
-        }
-        for name in before.as_deref().into_iter().chain(node) {
-            if let Some(position) = self.position(name) {
-                self.note(position);
-            }
+        self.note_nomination(&name);
+    }
+
+    fn note_nomination(&mut self, node: &str) {
+        if let Some(position) = self.position(node) {
+            self.note(position);
         }
     }
 

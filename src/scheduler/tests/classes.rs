@@ -169,7 +169,7 @@ impl History {
             7 => {
                 // A node is cleared for a pod, or no longer.
                 if let Some(pod) = self.nominated.pop() {
-                    self.cache.surroundings().nominate(&pod, None);
+                    self.cache.surroundings().withdraw(pod.uid());
                 } else {
                     self.pods += 1;
                     let pod = pod(&format!("p{}", self.pods), traits & !(0xf << 12)).info();

@@ -11,7 +11,7 @@ use super::super::snapshot::{PodInfo, Snapshot};
 use super::super::testkit::{TestNode, TestPod};
 use super::super::{Config, Placement, Scheduler, explain, run};
 use crate::api::{ListOptions, Patch};
-use crate::client::Client;
+use crate::client::{Client, Informers};
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::server::Server;
@@ -35,7 +35,7 @@ impl Running {
         let accounts = client.api::<k8s_openapi::api::core::v1::ServiceAccount>("default");
         accounts.create(Arc::<k8s_openapi::api::core::v1::ServiceAccount>::new(account)).await.unwrap();
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(run(client.clone(), config, cancel.clone()));
+        let task = tokio::spawn(run(Informers::new(client.clone()), config, cancel.clone()));
         Self { client, cancel, task }
     }
 

@@ -118,7 +118,7 @@ impl Worker {
         if containers(state.spec()).any(|(role, container)| left(role, &container)) {
             return;
         }
-        let pod = state.allocated_of(&state.pod).into_owned();
+        let pod = state.allocated_of(&state.pod);
         if let Some(resize) = &mut state.resize {
             resize.under_way = None;
         }
