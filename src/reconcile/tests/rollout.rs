@@ -232,3 +232,25 @@ async fn old_replica_sets_are_forgotten_beyond_the_limit() {
     assert_eq!(sizes(&world).await, ["3: 0", "4: 1"]);
     world.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn replicas_that_have_all_labels_of_the_template_are_told_apart() {
+    let world = World::new().await;
+    let containers = json!([{ "name": "c", "image": "v1" }]);
+    let orphan =
+        json!({ "metadata": { "name": "old", "labels": { "app": "web" } }, "spec": { "containers": containers } });
+    world.create::<Pod>(orphan).await;
+    let set = |name: &str, labels: Value| {
+        let template = json!({ "metadata": { "labels": labels }, "spec": { "containers": containers } });
+        let spec = json!({ "replicas": 2, "selector": { "matchLabels": { "app": name } }, "template": template });
+        json!({ "metadata": { "name": name }, "spec": spec })
+    };
+    world.create::<ReplicaSet>(set("web", json!({ "app": "web", "tier": "front" }))).await;
+    world.create::<ReplicaSet>(set("api", json!({ "app": "api" }))).await;
+    world.pass(60).await;
+    for (name, labelled) in [("web", Some(1)), ("api", Some(2))] {
+        let status = world.get::<ReplicaSet>(name).await.unwrap().status.clone().unwrap();
+        assert_eq!((status.replicas, status.fully_labeled_replicas), (2, labelled), "{name}");
+    }
+    world.stop().await;
+}

@@ -75,7 +75,7 @@ impl<W: Replicated> Reconciler for Replication<W> {
 
         let now = ctx.clock().now();
         let mut status = owner.status();
-        count(&mut status, &*owner, &active, now);
+        count(&mut status, &*owner, &selector, &active, now);
         status.terminating = Some(number(terminating));
         status.set_failure(managed.as_ref().err(), active.len() < wanted(&*owner), now);
         write_status(ctx, &owner, status).await?;
@@ -135,24 +135,30 @@ fn related<W: Replicated>(ctx: &Context, owner: &W) -> Vec<Arc<Pod>> {
     pods.filter(|pod| selectors.iter().any(|selector| selector.matches(pod.metadata.labels.as_ref()))).collect()
 }
 
-fn count<W: Replicated>(status: &mut ReplicaStatus, owner: &W, active: &[Arc<Pod>], now: Timestamp) {
+fn count<W: Replicated>(
+    status: &mut ReplicaStatus,
+    owner: &W,
+    selector: &LabelSelector,
+    active: &[Arc<Pod>],
+    now: Timestamp,
+) {
     let labels = owner.template().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
-    let labelled = |pod: &Pod| {
-        labels
-            .into_iter()
-            .flatten()
-            .all(|(key, value)| pod.metadata.labels.as_ref().and_then(|labels| labels.get(key)) == Some(value))
+    let labelled = LabelSelector::from_map(labels.into_iter().flatten());
+    // Mostly pods are selected by all labels of the template.
+    let labelled = if labelled == *selector {
+        active.len()
+    } else {
+        active.iter().filter(|pod| labelled.matches(pod.metadata.labels.as_ref())).count()
     };
-    let (mut labelled_pods, mut ready, mut available) = (0, 0, 0);
+    let (mut ready, mut available) = (0, 0);
     for pod in active {
-        labelled_pods += usize::from(labelled(pod));
         if pod::is_ready(pod) {
             ready += 1;
             available += usize::from(pod::is_available(pod, owner.min_ready_seconds(), now));
         }
     }
     status.replicas = number(active.len());
-    (status.fully_labeled, status.ready, status.available) = (number(labelled_pods), number(ready), number(available));
+    (status.fully_labeled, status.ready, status.available) = (number(labelled), number(ready), number(available));
 }
 
 /// In how long the next ready pod counts as available.
