@@ -67,6 +67,12 @@ pub trait Strategy: Debug + Send + Sync + 'static {
     /// Metadata is taken from the old object by the server, unless [`Strategy::status_carries_metadata`].
     fn prepare_status(&self, _new: &mut Self::Object, _old: &Self::Object, _around: &Surroundings) {}
 
+    /// Whether two versions tell of different statuses, where the kind can tell: then nothing else is compared to find out
+    /// whether an update of the status has anything to write.
+    fn status_changes(&self, _new: &Self::Object, _old: &Self::Object) -> bool {
+        false
+    }
+
     /// Whether an update of the status may change labels, annotations and the like too: with the older kinds of
     /// upstream it may, and controllers and nodes count on it (the revision of a Deployment is written so).
     fn status_carries_metadata(&self) -> bool {
@@ -220,6 +226,7 @@ pub trait AnyStrategy: Debug + Send + Sync {
     fn prepare_create(&self, object: &mut dyn Body, around: &Surroundings);
     fn prepare_update(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
     fn prepare_status(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
+    fn status_changes(&self, new: &dyn Body, old: &dyn Body) -> bool;
     fn status_carries_metadata(&self) -> bool;
     fn prepare_subresource(&self, name: &str, new: &mut dyn Body, old: &dyn Body, around: &Surroundings);
     fn validate_subresource(
@@ -280,6 +287,9 @@ impl<S: Strategy> AnyStrategy for Erased<S> {
     }
     fn prepare_status(&self, new: &mut dyn Body, old: &dyn Body, around: &Surroundings) {
         self.0.prepare_status(Self::cast_mut(new), Self::cast(old), around);
+    }
+    fn status_changes(&self, new: &dyn Body, old: &dyn Body) -> bool {
+        self.0.status_changes(Self::cast(new), Self::cast(old))
     }
     fn status_carries_metadata(&self) -> bool {
         self.0.status_carries_metadata()

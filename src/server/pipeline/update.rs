@@ -35,7 +35,7 @@ impl Pipeline<'_> {
         loop {
             let old = self.server.read(self.target).await?;
             let new = propose(&old)?;
-            if let Some(Put { object, .. }) = self.put(&old, new).await? {
+            if let Some(Put { object, .. }) = self.put(&old, new, false).await? {
                 return Ok(object);
             }
         }
@@ -79,16 +79,17 @@ impl Pipeline<'_> {
         }
         self.server.admission.validate(&review, Some(&new)).await?;
 
-        let Some(Put { object, gone }) = self.put(old, new).await? else { return Ok(None) };
+        let changes = part == Part::Status && strategy.status_changes(new.body(), old.body());
+        let Some(Put { object, gone }) = self.put(old, new, changes).await? else { return Ok(None) };
         admitted.settle(Some(&object).filter(|_| !gone));
         Ok(Some(object))
     }
 
-    /// Stores what has passed every check: nothing where nothing has changed, and the deletion where this took the
-    /// last thing that held it up. `None`: `old` is no longer the stored version.
-    async fn put(&self, old: &Object, mut new: Draft) -> Result<Option<Put>, ApiError> {
+    /// Stores what has passed every check: nothing where nothing has changed (unless it is known that it `changes`), and
+    /// the deletion where this took the last thing that held it up. `None`: `old` is no longer the stored version.
+    async fn put(&self, old: &Object, mut new: Draft, changes: bool) -> Result<Option<Put>, ApiError> {
         let ends = ends(&new, old.meta());
-        if !ends && new.body().same(old.body()) {
+        if !ends && !changes && new.body().same(old.body()) {
             return Ok(Some(Put { object: old.clone(), gone: false }));
         }
         if self.dry_run {

@@ -77,6 +77,10 @@ impl Strategy for PodStrategy {
         keep_observed_generations(status, kept.conditions.as_deref().unwrap_or_default());
     }
 
+    fn status_changes(&self, new: &Pod, old: &Pod) -> bool {
+        new.status != old.status
+    }
+
     fn prepare_subresource(&self, name: &str, new: &mut Pod, old: &Pod, _: &Surroundings) {
         match name {
             "ephemeralcontainers" => update::prepare_ephemeral_containers(new, old),
