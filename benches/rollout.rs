@@ -23,7 +23,7 @@ fn manifest(replicas: usize) -> String {
     format!(
         "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {{replicas: {replicas}, \
          selector: {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, \
-         spec: {{containers: [{{name: web, image: web, ports: [{{containerPort: 8080}}], \
+         spec: {{containers: [{{name: web, image: \"web:1\", ports: [{{containerPort: 8080}}], \
          resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}}}]}}}}}}}}"
     )
 }
@@ -32,7 +32,7 @@ async fn measure(nodes: usize, replicas: usize) -> Result<(), Box<dyn Error + Se
     let sizes = [("nodes", nodes), ("replicas", replicas)];
     // A program that ends as soon as it is asked to, as fake kubelets have it: what is measured is the cluster.
     let web = SimulatedImage::draining_server(Duration::ZERO);
-    let cluster = Cluster::builder().image("web", web).network(Network::Simulated).nodes(nodes).start().await?;
+    let cluster = Cluster::builder().image("web:1", web).network(Network::Simulated).nodes(nodes).start().await?;
     let client = cluster.client();
     Informer::start(client.all::<Node>())
         .until(|all| all.len() == nodes && all.iter().all(|node| is_ready(node)))
