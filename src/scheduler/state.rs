@@ -96,7 +96,10 @@ impl State {
             && let Some(scheduler) = world.scheduler_of(&pod)
         {
             if pod.nominated_node() != nominated_before {
-                self.cache.surroundings().nominate(&pod, pod.nominated_node());
+                match pod.nominated_node() {
+                    Some(node) => self.cache.surroundings().nominate(&pod, node),
+                    None => self.cache.surroundings().withdraw(pod.uid()),
+                }
             }
             let (rank, gated) = (scheduler.rank(&pod), scheduler.gate(&pod).is_err());
             self.queue.set(pod, rank, gated, world.now(), world);
@@ -126,7 +129,7 @@ impl State {
                 let waiting = surroundings.nominated_to(name).iter();
                 losers.extend(waiting.filter(|other| other.priority() < pod.priority()).cloned());
                 losers.iter().for_each(|loser| surroundings.withdraw(loser.uid()));
-                surroundings.nominate(pod, Some(name));
+                surroundings.nominate(pod, name);
                 return losers;
             }
         }

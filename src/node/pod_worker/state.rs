@@ -137,8 +137,8 @@ pub(in crate::node) enum Role {
     Ephemeral,
 }
 
-/// A container of a pod: as the spec has it, or made from an ephemeral one. Of a pointer's size, unlike a `Cow`: a worker
-/// goes over its pod's containers all the time, and one is two kilobytes.
+/// A container of a pod: as the spec has it, or made from an ephemeral one. Two words, where a
+/// `Cow` would be as large as a container, two kilobytes: a worker goes over its pod's containers all the time.
 #[derive(Debug)]
 pub(in crate::node) enum Declared<'a> {
     InSpec(&'a Container),

@@ -68,7 +68,7 @@ impl Shown {
             let workers = workers.by_uid();
             let pods = workers.values().filter(|handle| handle.demand.1.is_static).map(|handle| {
                 let pod = handle.pod();
-                (full_name(&pod), (pod, handle.wanted.borrow().gone))
+                (full_name(&pod), (pod, handle.is_gone()))
             });
             pods.collect()
         };

@@ -139,13 +139,7 @@ fn source<K: ApiType>(keys: impl Fn(&Change<K>, &Informers) -> Vec<ObjectRef> + 
     Box::new(move |informers, inbox| {
         let informer = informers.of::<K>();
         let (inbox, others) = (Arc::clone(inbox), informers.clone());
-        let subscription = informer.subscribe(move |change| {
-            let keys = keys(change, &others);
-            // Most changes concern few controllers.
-            if !keys.is_empty() {
-                inbox.add_all(keys);
-            }
-        });
+        let subscription = informer.subscribe(move |change| inbox.add_all(keys(change, &others)));
         (subscription, Box::pin(async move { informer.synced().await }))
     })
 }

@@ -30,11 +30,10 @@ impl<T> Default for Inbox<T> {
 }
 
 impl<T: Clone + Ord> Inbox<T> {
-    /// Adds keys.
-    pub(in crate::reconcile) fn add_all(&self, keys: impl IntoIterator<Item = T>) {
-        let mut keys = keys.into_iter().peekable();
-        if keys.peek().is_some() {
-            self.with(|queue| keys.for_each(|key| queue.add(key)));
+    /// Adds keys. Mostly there are none: a change concerns few controllers.
+    pub(in crate::reconcile) fn add_all(&self, keys: Vec<T>) {
+        if !keys.is_empty() {
+            self.with(|queue| keys.into_iter().for_each(|key| queue.add(key)));
             self.bell.notify_one();
         }
     }

@@ -134,14 +134,13 @@ impl Snapshot {
         !self.nominated.is_empty()
     }
 
-    /// Notes which node is being cleared for `pod`, where one is.
-    pub fn nominate(&mut self, pod: &Arc<PodInfo>, node: Option<&str>) {
+    /// Notes that `node` is being cleared for `pod`.
+    pub fn nominate(&mut self, pod: &Arc<PodInfo>, node: &str) {
         self.withdraw(pod.uid());
-        let Some(name) = node else { return };
         let nominated = Arc::make_mut(&mut self.nominated);
-        nominated.entry(name.to_owned()).or_default().push(Arc::clone(pod));
-        Arc::make_mut(&mut self.nominees).insert(pod.uid().to_owned(), name.to_owned());
-        self.note_nomination(name);
+        nominated.entry(node.to_owned()).or_default().push(Arc::clone(pod));
+        Arc::make_mut(&mut self.nominees).insert(pod.uid().to_owned(), node.to_owned());
+        self.note_nomination(node);
     }
 
     /// No node is being cleared any more for the pod of that UID.

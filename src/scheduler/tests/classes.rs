@@ -173,7 +173,7 @@ impl History {
                 } else {
                     self.pods += 1;
                     let pod = pod(&format!("p{}", self.pods), traits & !(0xf << 12)).info();
-                    self.cache.surroundings().nominate(&pod, Some(&name));
+                    self.cache.surroundings().nominate(&pod, &name);
                     self.nominated.push(pod);
                 }
             }

@@ -170,7 +170,7 @@ fn a_cleared_node_is_kept_for_the_pod_that_it_was_cleared_for() {
     let mut snapshot = cluster(nodes, []);
     let big = TestPod::new("big").asks("cpu", "2").priority(10);
     let big = big.with_status(|status| status.nominated_node_name = Some("a".to_owned())).info();
-    snapshot.nominate(&big, Some("a"));
+    snapshot.nominate(&big, "a");
     assert_eq!(framework().place(&TestPod::new("small").asks("cpu", "1").info(), &snapshot).node(), None);
     assert_eq!(framework().place(&big, &snapshot).node(), Some("a"));
 }
