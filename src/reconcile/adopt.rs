@@ -49,12 +49,17 @@ pub fn by_controller<K: ApiType>(object: &K) -> Vec<String> {
     }]
 }
 
-/// Everything in `namespace` that the object with that UID controls, and all orphans.
-pub fn candidates<K: ApiType>(ctx: &Context, namespace: &str, uid: &str) -> Vec<Arc<K>> {
+/// Everything in `namespace` that nobody controls.
+pub fn orphans<K: ApiType>(ctx: &Context, namespace: &str) -> Vec<Arc<K>> {
     let informer = ctx.informers().of::<K>();
     informer.index(BY_CONTROLLER, by_controller);
-    let mut all = informer.by(BY_CONTROLLER, uid);
-    let orphans = informer.by(BY_CONTROLLER, &orphans_of(namespace));
+    informer.by(BY_CONTROLLER, &orphans_of(namespace))
+}
+
+/// Everything in `namespace` that the object with that UID controls, and all orphans.
+pub fn candidates<K: ApiType>(ctx: &Context, namespace: &str, uid: &str) -> Vec<Arc<K>> {
+    let orphans = orphans(ctx, namespace);
+    let mut all = ctx.informers().of::<K>().by(BY_CONTROLLER, uid);
     if !orphans.is_empty() {
         all.extend(orphans);
         all.sort_by(|a, b| a.metadata().name.cmp(&b.metadata().name));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use k8s_openapi::Metadata as _;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::work::{Inbox, work};
@@ -87,12 +87,11 @@ impl<R: Reconciler> Controller<R> {
     /// reference names it.
     pub fn owns<K: ApiType>(self) -> Self {
         self.watches(|change: &Change<K>, _| {
-            let [old, new] = [&change.old, &change.new]
-                .map(|object| object.as_ref().and_then(|object| Some(&controller_of(object.metadata())?.uid)));
+            let [old, new] = [&change.old, &change.new].map(|object| owner::<R::Object>(object.as_ref()?.metadata()));
             // Mostly the same: it is looked at once.
-            let before = change.old.as_ref().filter(|_| old != new);
-            let versions = before.into_iter().chain(&change.new);
-            versions.filter_map(|object| owner::<R::Object>(object.metadata())).collect()
+            let before = old.filter(|old| new.is_none_or(|new| new.uid != old.uid));
+            let namespace = change.object().metadata().namespace.as_deref().unwrap_or_default();
+            before.into_iter().chain(new).map(|owner| ObjectRef::new(namespace, owner.name.clone())).collect()
         })
     }
 
@@ -159,12 +158,11 @@ async fn call<R: Reconciler>(reconciler: &R, key: ObjectRef, ctx: &Context) -> R
     outcome
 }
 
-/// The object of type `K` that controls the one with that metadata.
-fn owner<K: ApiType>(meta: &ObjectMeta) -> Option<ObjectRef> {
-    let owner = controller_of(meta)?;
+/// The reference to the object of type `K` that controls the one with that metadata.
+fn owner<K: ApiType>(meta: &ObjectMeta) -> Option<&OwnerReference> {
+    let owner = controller_of(meta).filter(|owner| owner.kind == K::KIND)?;
     let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-    (owner.kind == K::KIND && group == K::GROUP)
-        .then(|| ObjectRef::new(meta.namespace.clone().unwrap_or_default(), owner.name.clone()))
+    (group == K::GROUP).then_some(owner)
 }
 
 /// Controllers that run: dropping this ends them.

@@ -2,6 +2,7 @@
 //!
 //! Both are the same controller over [`Replicated`] objects.
 
+mod census;
 mod kinds;
 mod rank;
 mod status;
@@ -16,13 +17,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 
+use self::census::{Census, Standing};
 pub use self::kinds::Replicated;
 use self::rank::victims;
 use self::status::Condition;
 pub use self::status::ReplicaStatus;
 use crate::api::{ApiError, LabelSelector};
 use crate::client::{Change, Informers, ObjectRef};
-use crate::reconcile::adopt::{candidates, claim, controller_of};
+use crate::reconcile::adopt::{candidates, claim, controller_of, orphans};
 use crate::reconcile::{Action, Context, Controller, Error, Reconciler, pod, pod_control, slow_start};
 
 /// At most so many pods are created or deleted in one go.
@@ -39,7 +41,12 @@ pub fn replication_controllers() -> Controller<Replication<ReplicationController
 }
 
 fn controller<W: Replicated>(name: &str) -> Controller<Replication<W>> {
-    Controller::new(name, Replication(PhantomData)).owns::<Pod>().watches(adopters::<W>)
+    let census = Census::new(W::KIND);
+    let replication = Replication { census: census.clone(), of: PhantomData };
+    Controller::new(name, replication).owns::<Pod>().watches(move |change, informers| {
+        census.observe(change);
+        adopters::<W>(change, informers)
+    })
 }
 
 /// Those that might adopt a pod that nobody controls.
@@ -54,7 +61,10 @@ fn adopters<W: Replicated>(change: &Change<Pod>, informers: &Informers) -> Vec<O
 
 /// Keeps as many pods of a template as a [`Replicated`] object wants.
 #[derive(Debug)]
-pub struct Replication<W>(PhantomData<fn() -> W>);
+pub struct Replication<W> {
+    census: Census,
+    of: PhantomData<fn() -> W>,
+}
 
 #[async_trait]
 impl<W: Replicated> Reconciler for Replication<W> {
@@ -66,23 +76,69 @@ impl<W: Replicated> Reconciler for Replication<W> {
         let Some(selector) = owner.selector() else {
             return Err(Error::permanent(format!("{namespace}/{:?} has no usable selector", meta.name)));
         };
-        let all: Vec<Arc<Pod>> = candidates(ctx, namespace, uid);
-        let terminating = all.iter().filter(|pod| pod::is_terminating(pod) && is_claimed(pod, uid, &selector)).count();
-        let active = all.into_iter().filter(|pod| pod::is_active(pod)).collect();
-        let active = claim(ctx, &*owner, &selector, active).await?;
+        let pods = match self.counted(ctx, &*owner, &selector) {
+            Some(standing) => Pods::Counted(standing),
+            None => {
+                let all: Vec<Arc<Pod>> = candidates(ctx, namespace, uid);
+                let claimed = |pod: &&Arc<Pod>| pod::is_terminating(pod) && is_claimed(pod, uid, &selector);
+                let terminating = all.iter().filter(claimed).count();
+                let active = all.into_iter().filter(|pod| pod::is_active(pod)).collect();
+                Pods::Found { active: claim(ctx, &*owner, &selector, active).await?, terminating }
+            }
+        };
 
-        let managed = if meta.deletion_timestamp.is_none() { manage(ctx, &*owner, &active).await } else { Ok(false) };
+        let managed = if meta.deletion_timestamp.is_none() { manage(ctx, &*owner, &pods).await } else { Ok(false) };
 
         let now = ctx.clock().now();
         let mut status = owner.status();
-        count(&mut status, &*owner, &selector, &active, now);
-        status.terminating = Some(number(terminating));
-        status.set_failure(managed.as_ref().err(), active.len() < wanted(&*owner), now);
+        count(&mut status, &*owner, &selector, &pods, now);
+        status.set_failure(managed.as_ref().err(), pods.active() < wanted(&*owner), now);
         write_status(ctx, &owner, status).await?;
         if managed? {
             return Ok(Action::After(Duration::ZERO));
         }
-        Ok(next_availability(&*owner, &active, now).into())
+        Ok(next_availability(&*owner, pods.found(), now).into())
+    }
+}
+
+impl<W: Replicated> Replication<W> {
+    /// How many pods the owner has, where that is all there is to know of them: all have the template's labels, none is to be
+    /// adopted, let go of or deleted, and none becomes available by time alone.
+    fn counted(&self, ctx: &Context, owner: &W, selector: &LabelSelector) -> Option<Standing> {
+        if owner.min_ready_seconds() > 0 {
+            return None;
+        }
+        let meta = owner.metadata();
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        let standing =
+            self.census.of(uid, |labels| selector.matches(labels) && labels_of_template(owner).matches(labels))?;
+        let orphans: Vec<Arc<Pod>> = orphans(ctx, meta.namespace.as_deref().unwrap_or_default());
+        let adopts = orphans.iter().any(|pod| selector.matches(pod.metadata.labels.as_ref()));
+        (standing.active <= wanted(owner) && !adopts).then_some(standing)
+    }
+}
+
+/// The pods of an owner.
+enum Pods {
+    /// So many, and none of them matters by itself.
+    Counted(Standing),
+    /// Those that are active, and how many are being deleted.
+    Found { active: Vec<Arc<Pod>>, terminating: usize },
+}
+
+impl Pods {
+    fn active(&self) -> usize {
+        match self {
+            Self::Counted(standing) => standing.active,
+            Self::Found { active, .. } => active.len(),
+        }
+    }
+
+    fn found(&self) -> &[Arc<Pod>] {
+        match self {
+            Self::Counted(_) => &[],
+            Self::Found { active, .. } => active,
+        }
     }
 }
 
@@ -99,11 +155,11 @@ fn number(count: usize) -> i32 {
 }
 
 /// Creates the pods that are missing, or deletes those that are too many. Whether there are more to create at once.
-async fn manage<W: Replicated>(ctx: &Context, owner: &W, active: &[Arc<Pod>]) -> Result<bool, Error> {
+async fn manage<W: Replicated>(ctx: &Context, owner: &W, pods: &Pods) -> Result<bool, Error> {
     let wanted = wanted(owner);
-    if active.len() < wanted {
+    if pods.active() < wanted {
         let Some(template) = owner.template() else { return Err(Error::permanent("there is no pod template")) };
-        let missing = wanted - active.len();
+        let missing = wanted - pods.active();
         let create = |_| pod_control::create(ctx, owner, pod_control::from_template(template, owner));
         return match slow_start(missing.min(BURST), create).await {
             (_, None) => Ok(missing > BURST),
@@ -112,11 +168,11 @@ async fn manage<W: Replicated>(ctx: &Context, owner: &W, active: &[Arc<Pod>]) ->
             (_, Some(error)) => Err(error),
         };
     }
-    let excess = (active.len() - wanted).min(BURST);
+    let excess = (pods.active() - wanted).min(BURST);
     if excess == 0 {
         return Ok(false);
     }
-    let victims = victims(active, &related(ctx, owner), excess, ctx.clock().now());
+    let victims = victims(pods.found(), &related(ctx, owner), excess, ctx.clock().now());
     let deleted = join_all(victims.iter().map(|pod| pod_control::delete(ctx, owner, pod))).await;
     deleted.into_iter().collect::<Result<(), _>>().map(|()| false)
 }
@@ -135,30 +191,31 @@ fn related<W: Replicated>(ctx: &Context, owner: &W) -> Vec<Arc<Pod>> {
     pods.filter(|pod| selectors.iter().any(|selector| selector.matches(pod.metadata.labels.as_ref()))).collect()
 }
 
-fn count<W: Replicated>(
-    status: &mut ReplicaStatus,
-    owner: &W,
-    selector: &LabelSelector,
-    active: &[Arc<Pod>],
-    now: Timestamp,
-) {
-    let labels = owner.template().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
-    let labelled = LabelSelector::from_map(labels.into_iter().flatten());
-    // Mostly pods are selected by all labels of the template.
-    let labelled = if labelled == *selector {
-        active.len()
-    } else {
-        active.iter().filter(|pod| labelled.matches(pod.metadata.labels.as_ref())).count()
-    };
-    let (mut ready, mut available) = (0, 0);
-    for pod in active {
-        if pod::is_ready(pod) {
-            ready += 1;
-            available += usize::from(pod::is_available(pod, owner.min_ready_seconds(), now));
+fn count<W: Replicated>(status: &mut ReplicaStatus, owner: &W, selector: &LabelSelector, pods: &Pods, now: Timestamp) {
+    let (labelled, ready, available, terminating) = match pods {
+        Pods::Counted(standing) => (standing.active, standing.ready, standing.ready, standing.terminating),
+        Pods::Found { active, terminating } => {
+            let labelled = labels_of_template(owner);
+            // Mostly pods are selected by all labels of the template.
+            let labelled = if labelled == *selector {
+                active.len()
+            } else {
+                active.iter().filter(|pod| labelled.matches(pod.metadata.labels.as_ref())).count()
+            };
+            let ready = active.iter().filter(|pod| pod::is_ready(pod));
+            let available = |pod: &&Arc<Pod>| pod::is_available(pod, owner.min_ready_seconds(), now);
+            (labelled, ready.clone().count(), ready.filter(available).count(), *terminating)
         }
-    }
-    status.replicas = number(active.len());
+    };
+    status.replicas = number(pods.active());
     (status.fully_labeled, status.ready, status.available) = (number(labelled), number(ready), number(available));
+    status.terminating = Some(number(terminating));
+}
+
+/// What selects pods with all labels of the template.
+fn labels_of_template<W: Replicated>(owner: &W) -> LabelSelector {
+    let labels = owner.template().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
+    LabelSelector::from_map(labels.into_iter().flatten())
 }
 
 /// In how long the next ready pod counts as available.

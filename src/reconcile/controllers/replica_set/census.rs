@@ -1,0 +1,192 @@
+//! How many pods each owner has, counted as they change: to look at all of them after each change of one would make an
+//! owner of many as slow as it is large.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::client::Change;
+use crate::reconcile::adopt::controller_of;
+use crate::reconcile::pod::{is_active, is_ready, is_terminal};
+
+type Labels = BTreeMap<String, String>;
+
+/// Pods by what they count as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Neither at their end nor being deleted.
+    pub(super) active: usize,
+    /// Those of them that serve.
+    pub(super) ready: usize,
+    /// Being deleted, and not at their end yet.
+    pub(super) terminating: usize,
+}
+
+/// Of all owners of one kind. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub(super) struct Census {
+    /// The owners' kind.
+    kind: &'static str,
+    by_owner: Arc<Mutex<BTreeMap<String, Tally>>>,
+}
+
+/// The pods of one owner. Mostly all have the same labels, those of its template.
+#[derive(Debug, Default)]
+struct Tally {
+    labels: Option<Labels>,
+    /// How many have these labels, ended ones too.
+    alike: usize,
+    /// How many have others.
+    unlike: usize,
+    /// Of those that are alike.
+    standing: Standing,
+}
+
+impl Census {
+    pub(super) fn new(kind: &'static str) -> Self {
+        Self { kind, by_owner: Arc::default() }
+    }
+
+    /// Takes in a change.
+    pub(super) fn observe(&self, change: &Change<Pod>) {
+        if let Some(old) = &change.old {
+            self.leave(old);
+        }
+        if let Some(new) = &change.new {
+            self.enter(new);
+        }
+    }
+
+    /// What the owner with that UID has, and the labels of all of it; `None` where labels differ, so that each pod must be
+    /// looked at. An owner without pods has none with any labels.
+    pub(super) fn of(&self, uid: &str, selected: impl FnOnce(Option<&Labels>) -> bool) -> Option<Standing> {
+        match self.tallies().get(uid) {
+            None => Some(Standing::default()),
+            Some(tally) => (tally.unlike == 0 && selected(tally.labels.as_ref())).then_some(tally.standing),
+        }
+    }
+
+    fn enter(&self, pod: &Pod) {
+        let Some(uid) = self.owner(pod) else { return };
+        let mut tallies = self.tallies();
+        match tallies.get_mut(uid) {
+            Some(tally) => tally.enter(pod),
+            None => tallies.entry(uid.to_owned()).or_default().enter(pod),
+        }
+    }
+
+    fn leave(&self, pod: &Pod) {
+        let Some(uid) = self.owner(pod) else { return };
+        let mut tallies = self.tallies();
+        let Some(tally) = tallies.get_mut(uid) else { return };
+        tally.leave(pod);
+        if tally.alike + tally.unlike == 0 {
+            tallies.remove(uid);
+        }
+    }
+
+    fn owner<'a>(&self, pod: &'a Pod) -> Option<&'a str> {
+        controller_of(&pod.metadata).filter(|owner| owner.kind == self.kind).map(|owner| &*owner.uid)
+    }
+
+    fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, Tally>> {
+        self.by_owner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tally {
+    fn enter(&mut self, pod: &Pod) {
+        if self.alike + self.unlike == 0 {
+            self.labels.clone_from(&pod.metadata.labels);
+        }
+        self.change(pod, |count| *count += 1);
+    }
+
+    fn leave(&mut self, pod: &Pod) {
+        self.change(pod, |count| *count -= 1);
+    }
+
+    fn change(&mut self, pod: &Pod, by_one: fn(&mut usize)) {
+        if pod.metadata.labels != self.labels {
+            return by_one(&mut self.unlike);
+        }
+        by_one(&mut self.alike);
+        if is_active(pod) {
+            by_one(&mut self.standing.active);
+            if is_ready(pod) {
+                by_one(&mut self.standing.ready);
+            }
+        } else if !is_terminal(pod) {
+            by_one(&mut self.standing.terminating);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const LABELS: [&str; 2] = ["web", "other"];
+    const STATES: [&str; 4] = ["pending", "ready", "ending", "ended"];
+
+    fn pod(owner: &str, labels: &str, state: &str) -> Arc<Pod> {
+        let reference =
+            json!({ "apiVersion": "apps/v1", "kind": owner, "name": "web", "uid": "u", "controller": true });
+        let deleted = (state == "ending").then_some("2026-01-01T00:00:00Z");
+        let status = json!({
+            "phase": if state == "ended" { "Succeeded" } else { "Running" },
+            "conditions": [{ "type": "Ready", "status": if state == "ready" { "True" } else { "False" } }],
+        });
+        let metadata =
+            json!({ "labels": { "app": labels }, "ownerReferences": [reference], "deletionTimestamp": deleted });
+        Arc::new(serde_json::from_value(json!({ "metadata": metadata, "status": status })).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn counts_as_one_would_who_looks_at_all_pods(
+            changes in prop::collection::vec((0_usize..5, prop::option::of((0_usize..2, 0_usize..4))), 1..40)
+        ) {
+            let census = Census::new("ReplicaSet");
+            let (mut pods, mut labels_seen) = (vec![None; 5], BTreeSet::new());
+            for (at, new) in changes {
+                labels_seen.extend(new.map(|(labels, _)| labels));
+                let new = new.map(|(labels, state)| pod("ReplicaSet", LABELS[labels], STATES[state]));
+                let old = std::mem::replace(&mut pods[at], new.clone());
+                census.observe(&Change { old, new });
+
+                let all: Vec<_> = pods.iter().flatten().collect();
+                let count = |which: fn(&Pod) -> bool| all.iter().filter(|pod| which(pod)).count();
+                let standing = Standing {
+                    active: count(is_active),
+                    ready: count(|pod| is_active(pod) && is_ready(pod)),
+                    terminating: count(|pod| !is_active(pod) && !is_terminal(pod)),
+                };
+                let counted = census.of("u", |labels| all.iter().all(|pod| pod.metadata.labels.as_ref() == labels));
+                prop_assert!(counted.is_none_or(|counted| counted == standing));
+                // It says so where all had the same labels for as long as there were any.
+                prop_assert!(counted.is_some() || labels_seen.len() > 1);
+                if all.is_empty() {
+                    labels_seen.clear();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pods_of_others_are_not_counted() {
+        let census = Census::new("ReplicaSet");
+        census.observe(&Change { old: None, new: Some(pod("Job", "web", "ready")) });
+        census.observe(&Change { old: None, new: Some(pod("ReplicaSet", "web", "ready")) });
+        let one = Standing { active: 1, ready: 1, terminating: 0 };
+        assert_eq!(census.of("u", |labels| labels.unwrap()["app"] == "web"), Some(one));
+        assert_eq!(census.of("u", |_| false), None);
+        assert_eq!(census.of("unknown", |_| false), Some(Standing::default()));
+    }
+}
