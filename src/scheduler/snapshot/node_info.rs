@@ -41,8 +41,8 @@ struct Kind {
 impl Kind {
     fn includes(&self, pod: &PodInfo) -> bool {
         self.one.key.namespace == pod.key.namespace
-            && self.one.labels() == pod.labels()
             && self.one.is_terminating() == pod.is_terminating()
+            && self.one.labels() == pod.labels()
     }
 }
 
@@ -179,12 +179,13 @@ impl NodeInfo {
         let Some(at) = self.kinds.iter().position(|kind| kind.includes(pod)) else { return };
         let kind = &mut self.kinds[at];
         kind.count -= 1;
-        if !Arc::ptr_eq(&kind.one, pod) {
-            return;
-        }
-        match self.pods.iter().find(|other| kind.includes(other)) {
-            Some(other) => kind.one = Arc::clone(other),
-            None => drop(self.kinds.remove(at)),
+        if kind.count == 0 {
+            self.kinds.remove(at);
+        } else if Arc::ptr_eq(&kind.one, pod)
+            // From the end: those that came first mostly go first.
+            && let Some(other) = self.pods.iter().rev().find(|other| kind.includes(other))
+        {
+            kind.one = Arc::clone(other);
         }
     }
 
