@@ -170,8 +170,8 @@ impl<K: ApiType> Informer<K> {
     }
 
     /// Calls `handler` for every object there is, as a creation, and then for every change, for as long as the
-    /// informer lives. Handlers run in the informer's task: they must be quick and must not block (enqueue a key,
-    /// say).
+    /// informer lives. Handlers run in the informer's task, in the order in which they were added: they must be quick and
+    /// must not block (enqueue a key, say).
     pub fn on_change(&self, handler: impl Fn(&Change<K>) + Send + Sync + 'static) {
         self.subscribe(handler).0 = None;
     }

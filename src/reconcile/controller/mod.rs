@@ -96,7 +96,7 @@ impl<R: Reconciler> Controller<R> {
     }
 
     /// Also looks at the objects that `keys` names when something of kind `K` changes. `keys` must be quick and must
-    /// not block.
+    /// not block. Of several for one kind, what is named first is asked first, and its keys are taken before the next is asked.
     pub fn watches<K: ApiType>(
         mut self,
         keys: impl Fn(&Change<K>, &Informers) -> Vec<ObjectRef> + Send + Sync + 'static,

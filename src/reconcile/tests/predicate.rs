@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::json;
 
 use super::World;
-use crate::client::{Change, ObjectRef};
+use crate::client::{Change, Informers, ObjectRef};
 use crate::reconcile::{Action, Context, Controller, Error, Reconciler};
 
 /// Writes down what it is called for.
@@ -51,6 +51,27 @@ async fn changes_that_are_not_relevant_are_not_looked_at() {
     world.client.api::<ConfigMap>("default").delete("book").await.unwrap();
     world.pass(1).await;
     assert_eq!(*entries.lock().unwrap(), ["Some(\"one\")", "Some(\"two\")", "book is gone"]);
+    running.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_named_first_is_told_of_a_change_first() {
+    let world = World::with(|_| false).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let note = |name: &'static str| {
+        let told = Arc::clone(&told);
+        move |_: &Change<Secret>, _: &Informers| {
+            told.lock().unwrap().push(name);
+            Vec::new()
+        }
+    };
+    let running =
+        Controller::new("diary", Diary::default()).watches(note("first")).watches(note("second")).start(&world.ctx);
+    world.pass(1).await;
+    world.create::<Secret>(json!({ "metadata": { "name": "s" } })).await;
+    world.pass(1).await;
+    assert_eq!(*told.lock().unwrap(), ["first", "second"]);
     running.stop().await;
     world.stop().await;
 }

@@ -43,10 +43,12 @@ pub fn replication_controllers() -> Controller<Replication<ReplicationController
 fn controller<W: Replicated>(name: &str) -> Controller<Replication<W>> {
     let census = Census::new(W::KIND);
     let replication = Replication { census: census.clone(), of: PhantomData };
-    Controller::new(name, replication).owns::<Pod>().watches(move |change, informers| {
+    // A change is counted before the owner is looked at for it.
+    let counting = move |change: &Change<Pod>, informers: &Informers| {
         census.observe(change);
         adopters::<W>(change, informers)
-    })
+    };
+    Controller::new(name, replication).watches(counting).owns::<Pod>()
 }
 
 /// Those that might adopt a pod that nobody controls.
