@@ -14,6 +14,13 @@ pub fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
     meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
 }
 
+/// The reference to the object's controller, where that is of type `K`.
+pub fn controller_of_type<K: ApiType>(meta: &ObjectMeta) -> Option<&OwnerReference> {
+    let owner = controller_of(meta).filter(|owner| owner.kind == K::KIND)?;
+    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+    (group == K::GROUP).then_some(owner)
+}
+
 /// Whether the object is controlled by the one with that UID.
 pub fn is_controlled_by(meta: &ObjectMeta, uid: &str) -> bool {
     controller_of(meta).is_some_and(|owner| owner.uid == uid)

@@ -12,11 +12,10 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use k8s_openapi::Metadata as _;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::work::{Inbox, work};
-use super::adopt::controller_of;
+use super::adopt::controller_of_type;
 use super::{Action, Context, Error, Reconciler};
 use crate::api::ApiType;
 use crate::client::{Change, Informers, ObjectRef, Subscription};
@@ -87,7 +86,8 @@ impl<R: Reconciler> Controller<R> {
     /// reference names it.
     pub fn owns<K: ApiType>(self) -> Self {
         self.watches(|change: &Change<K>, _| {
-            let [old, new] = [&change.old, &change.new].map(|object| owner::<R::Object>(object.as_ref()?.metadata()));
+            let [old, new] =
+                [&change.old, &change.new].map(|object| controller_of_type::<R::Object>(object.as_ref()?.metadata()));
             // Mostly the same: it is looked at once.
             let before = old.filter(|old| new.is_none_or(|new| new.uid != old.uid));
             let namespace = change.object().metadata().namespace.as_deref().unwrap_or_default();
@@ -156,13 +156,6 @@ async fn call<R: Reconciler>(reconciler: &R, key: ObjectRef, ctx: &Context) -> R
         () = ctx.clock().sleep(LAG) => tracing::warn!(%key, "informers do not show what was written"),
     }
     outcome
-}
-
-/// The reference to the object of type `K` that controls the one with that metadata.
-fn owner<K: ApiType>(meta: &ObjectMeta) -> Option<&OwnerReference> {
-    let owner = controller_of(meta).filter(|owner| owner.kind == K::KIND)?;
-    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-    (group == K::GROUP).then_some(owner)
 }
 
 /// Controllers that run: dropping this ends them.

@@ -2,12 +2,14 @@
 //! owner of many as slow as it is large.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::api::ApiType;
 use crate::client::Change;
-use crate::reconcile::adopt::controller_of;
+use crate::reconcile::adopt::controller_of_type;
 use crate::reconcile::pod::{is_active, is_ready, is_terminal};
 
 type Labels = BTreeMap<String, String>;
@@ -23,16 +25,15 @@ pub(super) struct Standing {
     pub(super) terminating: usize,
 }
 
-/// Of all owners of one kind. Clones are handles to the same.
-#[derive(Clone, Debug)]
-pub(super) struct Census {
-    /// The owners' kind.
-    kind: &'static str,
+/// Of all owners of type `W`. Clones are handles to the same.
+#[derive(Debug)]
+pub(super) struct Census<W> {
     by_owner: Arc<Mutex<BTreeMap<String, Tally>>>,
+    of: PhantomData<fn() -> W>,
 }
 
 /// The pods of one owner. Mostly all have the same labels, those of its template.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tally {
     labels: Option<Labels>,
     /// How many have these labels, ended ones too.
@@ -43,51 +44,46 @@ struct Tally {
     standing: Standing,
 }
 
-impl Census {
-    pub(super) fn new(kind: &'static str) -> Self {
-        Self { kind, by_owner: Arc::default() }
+impl<W> Default for Census<W> {
+    fn default() -> Self {
+        Self { by_owner: Arc::default(), of: PhantomData }
     }
+}
 
-    /// Takes in a change.
+impl<W> Clone for Census<W> {
+    fn clone(&self) -> Self {
+        Self { by_owner: Arc::clone(&self.by_owner), of: PhantomData }
+    }
+}
+
+impl<W: ApiType> Census<W> {
+    /// Takes in a change, as one: who saw a pod neither as it was nor as it is would make another.
     pub(super) fn observe(&self, change: &Change<Pod>) {
-        if let Some(old) = &change.old {
-            self.leave(old);
-        }
-        if let Some(new) = &change.new {
-            self.enter(new);
+        let mut tallies = self.tallies();
+        // The new version first: what is known of an owner of one pod stays known.
+        let versions: [(_, fn(&mut usize)); 2] =
+            [(&change.new, |count| *count += 1), (&change.old, |count| *count -= 1)];
+        for (pod, by_one) in versions {
+            let Some(pod) = pod else { continue };
+            let Some(owner) = controller_of_type::<W>(&pod.metadata) else { continue };
+            let tally = match tallies.get_mut(&owner.uid) {
+                Some(tally) => tally,
+                None => tallies.entry(owner.uid.clone()).or_insert_with(|| Tally::like(pod)),
+            };
+            tally.count(pod, by_one);
+            if tally.alike + tally.unlike == 0 {
+                tallies.remove(&owner.uid);
+            }
         }
     }
 
-    /// What the owner with that UID has, and the labels of all of it; `None` where labels differ, so that each pod must be
-    /// looked at. An owner without pods has none with any labels.
+    /// What the owner with that UID has, where all of it has the same labels and these are `selected`; `None` where each pod
+    /// must be looked at. An owner without pods has nothing that could be otherwise.
     pub(super) fn of(&self, uid: &str, selected: impl FnOnce(Option<&Labels>) -> bool) -> Option<Standing> {
         match self.tallies().get(uid) {
             None => Some(Standing::default()),
             Some(tally) => (tally.unlike == 0 && selected(tally.labels.as_ref())).then_some(tally.standing),
         }
-    }
-
-    fn enter(&self, pod: &Pod) {
-        let Some(uid) = self.owner(pod) else { return };
-        let mut tallies = self.tallies();
-        match tallies.get_mut(uid) {
-            Some(tally) => tally.enter(pod),
-            None => tallies.entry(uid.to_owned()).or_default().enter(pod),
-        }
-    }
-
-    fn leave(&self, pod: &Pod) {
-        let Some(uid) = self.owner(pod) else { return };
-        let mut tallies = self.tallies();
-        let Some(tally) = tallies.get_mut(uid) else { return };
-        tally.leave(pod);
-        if tally.alike + tally.unlike == 0 {
-            tallies.remove(uid);
-        }
-    }
-
-    fn owner<'a>(&self, pod: &'a Pod) -> Option<&'a str> {
-        controller_of(&pod.metadata).filter(|owner| owner.kind == self.kind).map(|owner| &*owner.uid)
     }
 
     fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, Tally>> {
@@ -96,18 +92,12 @@ impl Census {
 }
 
 impl Tally {
-    fn enter(&mut self, pod: &Pod) {
-        if self.alike + self.unlike == 0 {
-            self.labels.clone_from(&pod.metadata.labels);
-        }
-        self.change(pod, |count| *count += 1);
+    /// Of pods with the labels of `pod`, none yet.
+    fn like(pod: &Pod) -> Self {
+        Self { labels: pod.metadata.labels.clone(), alike: 0, unlike: 0, standing: Standing::default() }
     }
 
-    fn leave(&mut self, pod: &Pod) {
-        self.change(pod, |count| *count -= 1);
-    }
-
-    fn change(&mut self, pod: &Pod, by_one: fn(&mut usize)) {
+    fn count(&mut self, pod: &Pod, by_one: fn(&mut usize)) {
         if pod.metadata.labels != self.labels {
             return by_one(&mut self.unlike);
         }
@@ -127,6 +117,7 @@ impl Tally {
 mod tests {
     use std::collections::BTreeSet;
 
+    use k8s_openapi::api::apps::v1::ReplicaSet;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -153,7 +144,7 @@ mod tests {
         fn counts_as_one_would_who_looks_at_all_pods(
             changes in prop::collection::vec((0_usize..5, prop::option::of((0_usize..2, 0_usize..4))), 1..40)
         ) {
-            let census = Census::new("ReplicaSet");
+            let census = Census::<ReplicaSet>::default();
             let (mut pods, mut labels_seen) = (vec![None; 5], BTreeSet::new());
             for (at, new) in changes {
                 labels_seen.extend(new.map(|(labels, _)| labels));
@@ -180,8 +171,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_changes_is_there_all_the_time() {
+        let census = Census::<ReplicaSet>::default();
+        let [mut pending, mut ready] = ["pending", "ready"].map(|state| Some(pod("ReplicaSet", "web", state)));
+        census.observe(&Change { old: None, new: pending.clone() });
+        std::thread::scope(|scope| {
+            let changes = scope.spawn(|| {
+                for _ in 0..10_000 {
+                    census.observe(&Change { old: pending.clone(), new: ready.clone() });
+                    std::mem::swap(&mut pending, &mut ready);
+                }
+            });
+            while !changes.is_finished() {
+                assert_eq!(census.of("u", |_| true).map(|standing| standing.active), Some(1));
+            }
+        });
+    }
+
+    #[test]
     fn pods_of_others_are_not_counted() {
-        let census = Census::new("ReplicaSet");
+        let census = Census::<ReplicaSet>::default();
         census.observe(&Change { old: None, new: Some(pod("Job", "web", "ready")) });
         census.observe(&Change { old: None, new: Some(pod("ReplicaSet", "web", "ready")) });
         let one = Standing { active: 1, ready: 1, terminating: 0 };

@@ -7,7 +7,6 @@ mod kinds;
 mod rank;
 mod status;
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use self::status::Condition;
 pub use self::status::ReplicaStatus;
 use crate::api::{ApiError, LabelSelector};
 use crate::client::{Change, Informers, ObjectRef};
-use crate::reconcile::adopt::{candidates, claim, controller_of, orphans};
+use crate::reconcile::adopt::{candidates, claim, controller_of, is_controlled_by, orphans};
 use crate::reconcile::{Action, Context, Controller, Error, Reconciler, pod, pod_control, slow_start};
 
 /// At most so many pods are created or deleted in one go.
@@ -41,8 +40,8 @@ pub fn replication_controllers() -> Controller<Replication<ReplicationController
 }
 
 fn controller<W: Replicated>(name: &str) -> Controller<Replication<W>> {
-    let census = Census::new(W::KIND);
-    let replication = Replication { census: census.clone(), of: PhantomData };
+    let census = Census::<W>::default();
+    let replication = Replication { census: census.clone() };
     // A change is counted before the owner is looked at for it.
     let counting = move |change: &Change<Pod>, informers: &Informers| {
         census.observe(change);
@@ -64,8 +63,7 @@ fn adopters<W: Replicated>(change: &Change<Pod>, informers: &Informers) -> Vec<O
 /// Keeps as many pods of a template as a [`Replicated`] object wants.
 #[derive(Debug)]
 pub struct Replication<W> {
-    census: Census,
-    of: PhantomData<fn() -> W>,
+    census: Census<W>,
 }
 
 #[async_trait]
@@ -82,7 +80,11 @@ impl<W: Replicated> Reconciler for Replication<W> {
             Some(standing) => Pods::Counted(standing),
             None => {
                 let all: Vec<Arc<Pod>> = candidates(ctx, namespace, uid);
-                let claimed = |pod: &&Arc<Pod>| pod::is_terminating(pod) && is_claimed(pod, uid, &selector);
+                let claimed = |pod: &&Arc<Pod>| {
+                    pod::is_terminating(pod)
+                        && is_controlled_by(&pod.metadata, uid)
+                        && selector.matches(pod.metadata.labels.as_ref())
+                };
                 let terminating = all.iter().filter(claimed).count();
                 let active = all.into_iter().filter(|pod| pod::is_active(pod)).collect();
                 Pods::Found { active: claim(ctx, &*owner, &selector, active).await?, terminating }
@@ -142,10 +144,6 @@ impl Pods {
             Self::Found { active, .. } => active,
         }
     }
-}
-
-fn is_claimed(pod: &Pod, uid: &str, selector: &LabelSelector) -> bool {
-    controller_of(&pod.metadata).is_some_and(|owner| owner.uid == uid) && selector.matches(pod.metadata.labels.as_ref())
 }
 
 fn wanted<W: Replicated>(owner: &W) -> usize {
