@@ -24,7 +24,8 @@ use tokio::time::Instant;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    epoch: Timestamp,
+    /// Since the beginning of 1970.
+    epoch: SignedDuration,
     origin: Instant,
 }
 
@@ -38,13 +39,13 @@ impl Clock {
 
     /// A clock that shows `epoch` now. With a paused runtime its every reading is reproducible.
     pub fn starting_at(epoch: Timestamp) -> Self {
-        Self { epoch, origin: Instant::now() }
+        Self { epoch: epoch.as_duration(), origin: Instant::now() }
     }
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
         let elapsed = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
-        self.epoch.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
+        Timestamp::from_duration(self.epoch.saturating_add(elapsed)).unwrap_or(Timestamp::MAX)
     }
 
     /// The time now, as objects carry it (serialised in whole seconds).

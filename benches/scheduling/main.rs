@@ -2,8 +2,8 @@
 //! default plugins, watchers. No node agents and no controllers.
 //!
 //! `cargo bench --bench scheduling -- [--workload NAME] [--nodes N] [--pods N] [--before N] [--threads N]
-//! [--rounds N] [--decisions | --decisions-in-full]`; without options each workload once, in the size that it is known by.
-//! With `--rounds`, each so often in one process; with `--decisions`, only the decisions are measured; with
+//! [--rounds N] [--free] [--decisions | --decisions-in-full]`; without options each workload once, in the size that it is known by.
+//! With `--rounds`, each so often in one process; with `--free`, on threads that are not bound to a core; with `--decisions`, only the decisions are measured; with
 //! `--decisions-in-full`, without what the scheduler remembers from one to the next. One JSON object a line.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
@@ -31,15 +31,24 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::figures::{Options, now, report, spent};
+use self::figures::{Options, now, report, runtime, spent};
 use self::workload::{MEASURED, Workload};
 
 /// A run that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let options =
-        Options::read(&["workload", "nodes", "pods", "before", "threads", "rounds", "decisions", "decisions-in-full"]);
+    let options = Options::read(&[
+        "workload",
+        "nodes",
+        "pods",
+        "before",
+        "threads",
+        "rounds",
+        "free",
+        "decisions",
+        "decisions-in-full",
+    ]);
     let name: Option<String> = options.find("workload");
     let threads = options.get("threads", std::thread::available_parallelism()?.get());
     let known = workload::all();
@@ -68,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         // From the second round on, the allocator has most of the memory already.
         for _ in 0..options.get("rounds", 1) {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+            let runtime = runtime(threads, options.has("free"))?;
             // In one of the runtime's threads: the one that waits here would be one more than there are cores.
             let took = runtime.block_on(runtime.spawn(run(workload.clone())))?.map_err(|error| error.to_string())?;
             report("", workload.pods as f64 / took.wall.as_secs_f64(), "pods/s");

@@ -8,8 +8,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::admit::{Demand, Lack, Taken, Verdict, admit, lacks};
 use super::agent::Workers;
+use super::pod_worker::Handle;
 use super::pod_worker::state::PodState;
-use super::pod_worker::{Handle, Wanted};
 use super::preempt;
 use super::register::initial;
 use super::resize::{self, Pending, UnderWay};
@@ -78,8 +78,7 @@ impl Workers {
                 workers.finish(uid);
             }
         };
-        let wanted = Wanted { pod: Arc::clone(pod), gone: false, refused };
-        let handle = Handle::start(&self.machine, wanted, demand, known, finished);
+        let handle = Handle::start(&self.machine, pod, refused, demand, known, finished);
         if let Some(totals) = &mut *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
             && !handle.is_over()
         {
@@ -214,7 +213,7 @@ impl Workers {
             .map(|(_, h)| &h.demand.1)
             .collect();
         let Some(handle) = workers.get(uid) else { return };
-        let pod = handle.wanted.borrow().pod.clone();
+        let pod = handle.wanted();
         let (wanted, generation) = (Demand::of(&pod), pod.metadata.generation);
         let allocatable = &self.machine.allocatable;
         let capacity = |name: &str| amount_of(Some(allocatable), name).unwrap_or(Quantity::ZERO);

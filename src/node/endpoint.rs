@@ -74,7 +74,7 @@ fn find<'a>(by_uid: &'a BTreeMap<String, Handle>, pod: &PodRef) -> Result<&'a Ha
         known.metadata.namespace.as_ref() == Some(&pod.namespace) && known.metadata.name.as_ref() == Some(&pod.name)
     };
     let named = |handle: &&Handle| pod.uid.is_empty() || handle.demand.1.is_static;
-    let by_name = || by_uid.values().filter(named).find(|handle| same(&handle.wanted.borrow().pod));
+    let by_name = || by_uid.values().filter(named).find(|handle| same(&handle.wanted()));
     let found = by_uid.get(&pod.uid).or_else(by_name);
     found.ok_or_else(|| ApiError::bad_request(format!("pod {:?} not found", pod.name)))
 }

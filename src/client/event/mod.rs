@@ -218,11 +218,11 @@ async fn write(
             first_timestamp: Some(Time(correlated.first)),
             last_timestamp: Some(Time(event.time)),
             source: Some(EventSource {
-                component: Some(event.component.to_string()),
-                host: Some(event.host.to_string()).filter(|host| !host.is_empty()),
+                component: Some(str::to_owned(&event.component)),
+                host: Some(str::to_owned(&event.host)).filter(|host| !host.is_empty()),
             }),
-            reporting_component: Some(event.component.to_string()),
-            reporting_instance: Some(event.host.to_string()),
+            reporting_component: Some(str::to_owned(&event.component)),
+            reporting_instance: Some(str::to_owned(&event.host)),
             ..Event::default()
         };
         match api.create(object).await {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::plan::grace_period;
 use super::recall;
 use super::state::{Ending, Failure, PodState};
+use super::wanted::Wanted;
 use super::worker::Worker;
 use crate::api::kinds::core::pod::is_terminal;
 use crate::node::admit::Demand;
@@ -19,21 +20,10 @@ use crate::node::machine::Machine;
 use crate::node::resize::{self, Pending, Resize, UnderWay};
 use crate::runtime::{EventKind, SandboxStatus};
 
-/// What is wanted of a pod.
-#[derive(Clone, Debug)]
-pub(in crate::node) struct Wanted {
-    /// Its latest version.
-    pub(in crate::node) pod: Arc<Pod>,
-    /// Whether the API has it no more.
-    pub(in crate::node) gone: bool,
-    /// Why the node refuses it: reason and message.
-    pub(in crate::node) refused: Option<(String, String)>,
-}
-
 /// A worker, as the agent holds it. Dropping it aborts the worker and leaves the pod running.
 #[derive(Debug)]
 pub(in crate::node) struct Handle {
-    pub(in crate::node) wanted: watch::Sender<Wanted>,
+    wanted: Arc<Wanted>,
     pub(in crate::node) state: Arc<Mutex<PodState>>,
     /// What the pod takes of the node, in that generation.
     pub(in crate::node) demand: (Option<i64>, Demand),
@@ -42,37 +32,39 @@ pub(in crate::node) struct Handle {
 }
 
 impl Handle {
-    /// Starts a worker. `finished` is called when the pod is no more.
+    /// Starts a worker, of a pod that the node may have refused (for a reason, with a message). `finished` is called when
+    /// the pod is no more.
     pub(in crate::node) fn start(
         machine: &Arc<Machine>,
-        wanted: Wanted,
+        pod: &Arc<Pod>,
+        refused: Option<(String, String)>,
         mut demand: Demand,
         known: Option<SandboxStatus>,
         finished: impl FnOnce(&str) + Send + 'static,
     ) -> Self {
-        let pod = Arc::clone(&wanted.pod);
         let mut state =
-            PodState::new(Arc::clone(&pod), Arc::clone(&machine.host), accepted_at(&pod, machine.clock().now()));
-        state.refused = wanted.refused.clone();
+            PodState::new(Arc::clone(pod), Arc::clone(&machine.host), accepted_at(pod, machine.clock().now()));
+        state.refused = refused;
         state.remember_restarts();
-        let had = if known.is_some() { resize::recorded(&pod) } else { BTreeMap::new() };
+        let had = if known.is_some() { resize::recorded(pod) } else { BTreeMap::new() };
         if !had.is_empty() {
             state.resize = Some(Box::new(Resize { allocated: had, ..Resize::default() }));
-            demand = Demand::of(&state.allocated_of(&pod));
+            demand = Demand::of(&state.allocated_of(pod));
         }
         state.sandbox = known;
-        let ended = is_terminal(&pod);
+        let ended = is_terminal(pod);
         if ended {
             state.ending = Some(Ending { grace: Duration::ZERO, failure: None, done: state.sandbox.is_none() });
         }
         if state.ending.is_none() && state.sandbox.is_some() {
-            state.ending = recall::ending(&pod);
+            state.ending = recall::ending(pod);
         }
         let frozen = ended && state.sandbox.is_none();
         let state = Arc::new(Mutex::new(state));
-        let (wanted, receiver) = watch::channel(wanted);
+        let wanted = Arc::new(Wanted::new(Arc::clone(pod)));
         let poke = Arc::new(Notify::new());
-        let mut worker = Worker::new(Arc::clone(machine), Arc::clone(&state), receiver, Arc::clone(&poke), frozen);
+        let mut worker =
+            Worker::new(Arc::clone(machine), Arc::clone(&state), Arc::clone(&wanted), Arc::clone(&poke), frozen);
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let task = tokio::spawn(async move {
             worker.run().await;
@@ -87,12 +79,12 @@ impl Handle {
     pub(in crate::node) fn change(&mut self, pod: &Arc<Pod>, gone: bool) -> bool {
         let changed = self.demand.0 != pod.metadata.generation;
         if changed {
-            let before = Arc::clone(&self.wanted.borrow().pod);
+            let before = self.wanted();
             self.state().keep_resources(&before, pod);
             let allocated = self.state().allocated_of(pod);
             self.demand = (pod.metadata.generation, Demand::of(&allocated));
         }
-        self.wanted.send_modify(|wanted| (wanted.pod, wanted.gone) = (Arc::clone(pod), wanted.gone || gone));
+        self.wanted.set(pod, gone);
         changed && self.wants_resize()
     }
 
@@ -109,7 +101,7 @@ impl Handle {
 
     /// Whether it has been told that the API has the pod no more.
     pub(in crate::node) fn is_gone(&self) -> bool {
-        self.wanted.borrow().gone
+        self.wanted.is_gone()
     }
 
     /// Whether it waits for room.
@@ -132,9 +124,15 @@ impl Handle {
         } else {
             resize.pending != before
         };
+        state.touched = true;
         drop(state);
         self.poke.notify_one();
         new
+    }
+
+    /// The latest version that the worker has been told of.
+    pub(in crate::node) fn wanted(&self) -> Arc<Pod> {
+        self.wanted.pod()
     }
 
     /// The pod as its worker knows it.
@@ -150,7 +148,7 @@ impl Handle {
             return false;
         }
         let grace = grace.unwrap_or_else(|| grace_period(&state.pod));
-        state.ending = Some(Ending { grace, failure: Some(failure), done: false });
+        (state.ending, state.touched) = (Some(Ending { grace, failure: Some(failure), done: false }), true);
         drop(state);
         self.poke.notify_one();
         true

@@ -10,7 +10,8 @@ mod report;
 mod start;
 pub(super) mod state;
 mod termination;
+mod wanted;
 mod worker;
 
-pub(super) use handle::{Handle, Wanted};
+pub(super) use handle::Handle;
 pub(super) use state::Failure;

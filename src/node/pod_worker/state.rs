@@ -60,10 +60,13 @@ impl Instances {
         self.last.as_ref().and_then(ContainerStatus::exit)
     }
 
-    /// Takes over what the runtime tells: all instances of the container that it has, oldest first.
-    pub(super) fn observe(&mut self, found: Vec<ContainerStatus>) {
+    /// Takes over what the runtime tells: all instances of the container that it has, oldest first. Whether the latest is
+    /// another than before, or has changed.
+    pub(super) fn observe(&mut self, found: Vec<ContainerStatus>) -> bool {
         let mut found = found.into_iter().rev();
-        match found.next() {
+        let last = found.next();
+        let changed = self.last != last;
+        match last {
             Some(last) => {
                 self.attempts = self.attempts.max(last.attempt + 1);
                 self.before = found.next().or(self.before.take());
@@ -75,6 +78,7 @@ impl Instances {
         if !self.is_running() {
             (self.started, self.ready) = (false, false);
         }
+        changed
     }
 }
 
@@ -122,6 +126,8 @@ pub(in crate::node) struct PodState {
     pub(in crate::node) ending: Option<Ending>,
     /// What of its resources is not as its spec wants it.
     pub(in crate::node) resize: Option<Box<Resize>>,
+    /// Whether the agent has set something here that the worker has not seen.
+    pub(in crate::node) touched: bool,
     /// The node's address.
     pub(in crate::node) host: Arc<str>,
 }
@@ -221,6 +227,7 @@ impl PodState {
             refused: None,
             ending: None,
             resize: None,
+            touched: false,
             host,
         }
     }
@@ -301,8 +308,9 @@ impl PodState {
         self.refused.is_none() && !ends
     }
 
-    /// Takes over what the runtime tells.
-    pub(super) fn observe(&mut self, sandbox: Option<SandboxStatus>, found: Vec<ContainerStatus>) {
+    /// Takes over what the runtime tells. Whether anything has changed by it.
+    pub(super) fn observe(&mut self, sandbox: Option<SandboxStatus>, found: Vec<ContainerStatus>) -> bool {
+        let mut changed = self.sandbox != sandbox;
         if let Some(sandbox) = &sandbox {
             self.sandboxes = self.sandboxes.max(sandbox.attempt + 1);
         }
@@ -322,9 +330,10 @@ impl PodState {
             match by_name.remove(name) {
                 // Removed to make room: how it ended is still known.
                 None if over => {}
-                found => instances.observe(found.unwrap_or_default()),
+                found => changed |= instances.observe(found.unwrap_or_default()),
             }
         }
+        changed
     }
 }
 

@@ -8,17 +8,17 @@ use futures::future::{BoxFuture, FutureExt, OptionFuture};
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 mod outcome;
 
-use super::handle::Wanted;
 use super::plan::{Action, Plan, backoff_key, full_name, grace_period, plan};
 use super::recall;
 use super::report::{self, Reported};
 use super::start::{Failed, Start};
 use super::state::{Condemned, Ending, PodState, Waiting};
 use super::termination::{Killing, PodKilling, kill};
+use super::wanted::Wanted;
 use crate::api::ApiError;
 use crate::client::EventType;
 use crate::node::machine::Machine;
@@ -51,7 +51,7 @@ enum Done {
 pub(super) struct Worker {
     machine: Arc<Machine>,
     state: Arc<Mutex<PodState>>,
-    wanted: watch::Receiver<Wanted>,
+    wanted: Arc<Wanted>,
     poke: Arc<Notify>,
     backoff: Backoff,
     pulls: Arc<Mutex<Backoff>>,
@@ -99,15 +99,15 @@ impl Worker {
     pub(super) fn new(
         machine: Arc<Machine>,
         state: Arc<Mutex<PodState>>,
-        wanted: watch::Receiver<Wanted>,
+        wanted: Arc<Wanted>,
         poke: Arc<Notify>,
         frozen: bool,
     ) -> Self {
-        let (gone, inherited) = {
-            let (wanted, state) = (wanted.borrow(), state.lock().unwrap_or_else(PoisonError::into_inner));
-            let deletion = wanted.pod.metadata.deletion_timestamp.as_ref().filter(|_| state.sandbox.is_some());
+        let inherited = {
+            let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let deletion = state.pod.metadata.deletion_timestamp.as_ref().filter(|_| state.sandbox.is_some());
             // Which was cut to whole seconds.
-            (wanted.gone, deletion.and_then(|at| at.0.checked_add(Duration::from_secs(1)).ok()))
+            deletion.and_then(|at| at.0.checked_add(Duration::from_secs(1)).ok())
         };
         Self {
             machine,
@@ -133,7 +133,7 @@ impl Worker {
             introduced: false,
             frozen,
             inherited,
-            gone,
+            gone: false,
             deleted: false,
             written: None,
         }
@@ -247,7 +247,7 @@ impl Worker {
         let adopted = std::mem::replace(&mut self.adopted, true);
         let shared = Arc::clone(&self.state);
         let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        state.observe(sandbox, found);
+        self.stale |= state.observe(sandbox, found);
         if !adopted {
             // Containers that ran before this agent did are past their hooks.
             state.containers.values_mut().for_each(|instances| instances.hooked = instances.is_running());
@@ -263,17 +263,18 @@ impl Worker {
 
     /// Takes over the latest version of the pod.
     fn take_wanted(&mut self) {
-        let wanted = self.wanted.borrow_and_update().clone();
-        self.stale |= wanted.gone && !self.gone;
-        self.gone |= wanted.gone;
-        let gone = self.gone;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // What this worker wrote may be newer than what has come back to it; a static pod has no versions.
-        if revision(&wanted.pod) > revision(&state.pod) && !static_pod::is_static(&state.pod) {
-            state.pod = wanted.pod;
-            self.stale = true;
+        self.stale |= std::mem::take(&mut state.touched);
+        if let Some((pod, gone)) = self.wanted.take() {
+            self.stale |= gone && !self.gone;
+            self.gone |= gone;
+            // What this worker wrote may be newer than what has come back to it; a static pod has no versions.
+            if revision(&pod) > revision(&state.pod) && !static_pod::is_static(&state.pod) {
+                state.pod = pod;
+                self.stale = true;
+            }
         }
-        if gone && state.ending.is_none() {
+        if self.gone && state.ending.is_none() {
             let grace = grace_period(&state.pod);
             state.ending = Some(Ending { grace, failure: None, done: false });
         }
@@ -472,9 +473,8 @@ impl Worker {
                 self.stale = true;
                 self.probed(&key, &id, &outcome);
             }
-            () = self.poke.notified() => (self.look, self.stale) = (true, true),
-            // The agent keeps the sender for as long as the worker lives.
-            Ok(()) = self.wanted.changed() => {}
+            () = self.poke.notified() => self.look = true,
+            () = self.wanted.changed() => {}
             Some(()) = timer => self.stale = true,
         }
     }

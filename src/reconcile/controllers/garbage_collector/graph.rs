@@ -94,9 +94,10 @@ impl Graph {
             owners,
             fate: Fate::of(meta),
         };
-        let before = self.nodes.get(&uid).cloned();
-        let was = before.as_ref().map(|node| node.fate);
-        let old = before.map(|node| node.owners).unwrap_or_default();
+        let (was, old) = match self.nodes.get_mut(&uid) {
+            Some(known) => (Some(known.fate), std::mem::take(&mut known.owners)),
+            None => (None, Vec::new()),
+        };
         let mut suspects = Vec::new();
 
         let names = |owner: &OwnerReference| node.owners.iter().any(|other| other.uid == owner.uid);

@@ -65,7 +65,7 @@ impl Strategy for PodStrategy {
 
     fn prepare_status(&self, new: &mut Pod, old: &Pod, _: &Surroundings) {
         restore(&mut new.spec, &old.spec);
-        new.metadata.owner_references.clone_from(&old.metadata.owner_references);
+        restore(&mut new.metadata.owner_references, &old.metadata.owner_references);
         let status = new.status.get_or_insert_default();
         let Some(kept) = &old.status else { return };
         if status.qos_class.as_deref().is_none_or(str::is_empty) {
