@@ -157,9 +157,10 @@ impl Facts {
         preferences.extend(
             away.map(|a| preferred(&a.preferred_during_scheduling_ignored_during_execution, -1)).unwrap_or_default(),
         );
+        let (requests, estimate) = Resources::requested_and_estimated(pod);
         Self {
-            requests: Resources::requested_by(pod),
-            estimate: Resources::estimated_for(pod),
+            requests,
+            estimate,
             ports: host_ports(pod),
             affinity: terms(toward.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),
             anti_affinity: terms(away.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),

@@ -103,15 +103,28 @@ impl Resources {
     pub fn estimated_for(pod: &Pod) -> Self {
         Self::requests(pod, |container| {
             let mut requests = container_requests(container);
-            let asks = |name| container.resources.iter().flat_map(|r| &r.requests).any(|list| list.contains_key(name));
-            if !asks("cpu") {
+            if !asks(container, "cpu") {
                 requests.milli_cpu = DEFAULT_MILLI_CPU;
             }
-            if !asks("memory") {
+            if !asks(container, "memory") {
                 requests.memory = DEFAULT_MEMORY;
             }
             requests
         })
+    }
+
+    /// [`Resources::requested_by`] and [`Resources::estimated_for`], which differ only for a pod with a container that
+    /// does not ask for both.
+    pub(super) fn requested_and_estimated(pod: &Pod) -> (Self, Self) {
+        let requested = Self::requested_by(pod);
+        let mut containers =
+            pod.spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+        let estimated = if containers.all(|container| asks(container, "cpu") && asks(container, "memory")) {
+            requested.clone()
+        } else {
+            Self::estimated_for(pod)
+        };
+        (requested, estimated)
     }
 
     fn requests<'a>(pod: &'a Pod, of: impl Fn(&'a Container) -> Self) -> Self {
@@ -141,6 +154,10 @@ impl Resources {
         total.add(&Self::of(spec.overhead.as_ref()));
         total
     }
+}
+
+fn asks(container: &Container, name: &str) -> bool {
+    container.resources.iter().flat_map(|resources| &resources.requests).any(|list| list.contains_key(name))
 }
 
 fn container_requests(container: &Container) -> Resources {
