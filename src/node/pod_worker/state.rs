@@ -309,28 +309,25 @@ impl PodState {
     }
 
     /// Takes over what the runtime tells. Whether anything has changed by it.
-    pub(super) fn observe(&mut self, sandbox: Option<SandboxStatus>, found: Vec<ContainerStatus>) -> bool {
+    pub(super) fn observe(&mut self, sandbox: Option<SandboxStatus>, mut found: Vec<ContainerStatus>) -> bool {
         let mut changed = self.sandbox != sandbox;
         if let Some(sandbox) = &sandbox {
             self.sandboxes = self.sandboxes.max(sandbox.attempt + 1);
         }
         self.sandbox = sandbox;
-        let mut by_name: BTreeMap<String, Vec<ContainerStatus>> = BTreeMap::new();
-        for status in found {
-            // A container that was made and not started is a start that was interrupted: it never counted.
-            if status.state != ContainerState::Created {
-                by_name.entry(status.name.clone()).or_default().push(status);
+        // A container that was made and not started is a start that was interrupted: it never counted.
+        found.retain(|status| status.state != ContainerState::Created);
+        for status in &found {
+            if !self.containers.contains_key(&status.name) {
+                self.containers.insert(status.name.clone(), Box::default());
             }
-        }
-        for name in by_name.keys() {
-            self.containers.entry(name.clone()).or_default();
         }
         let over = self.ending.as_ref().is_some_and(|ending| ending.done);
         for (name, instances) in &mut self.containers {
-            match by_name.remove(name) {
-                // Removed to make room: how it ended is still known.
-                None if over => {}
-                found => changed |= instances.observe(found.unwrap_or_default()),
+            let own: Vec<_> = found.extract_if(.., |status| status.name == *name).collect();
+            // Removed to make room: how it ended is still known.
+            if !own.is_empty() || !over {
+                changed |= instances.observe(own);
             }
         }
         changed
@@ -357,5 +354,47 @@ pub(in crate::node) fn restarts(spec: &PodSpec, role: Role, container: &Containe
         // An init container that has succeeded is done.
         "OnFailure" => code != 0,
         _ => code != 0 || role != Role::Init,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::ContainerId;
+
+    fn told(name: &str, id: &str, attempt: u32, state: ContainerState) -> ContainerStatus {
+        ContainerStatus {
+            id: ContainerId::new(id),
+            name: name.to_owned(),
+            attempt,
+            image: String::new(),
+            image_id: String::new(),
+            created_at: Timestamp::UNIX_EPOCH,
+            state,
+            labels: Arc::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    #[test]
+    fn what_the_runtime_tells_again_changes_nothing() {
+        let running = ContainerState::Running { started_at: Timestamp::UNIX_EPOCH };
+        let mut state = PodState::new(Arc::default(), Arc::from("10.0.0.1"), Timestamp::UNIX_EPOCH);
+        let found = || vec![told("web", "1", 0, running.clone()), told("log", "2", 0, running.clone())];
+        assert!(state.observe(None, found()));
+        assert!(!state.observe(None, found()));
+        // One that was never started does not count, and one that is started anew does.
+        let begun = |rest| [found(), vec![told("web", "3", 1, rest)]].concat();
+        assert!(!state.observe(None, begun(ContainerState::Created)));
+        assert!(state.observe(None, begun(running.clone())));
+        let web = &state.containers["web"];
+        let ids = [&web.last, &web.before].map(|one| one.as_ref().map(|one| one.id.as_str()));
+        assert_eq!((ids, web.attempts), ([Some("3"), Some("1")], 2));
+        // What is gone has changed, but for what was removed once the pod is over.
+        assert!(state.observe(None, found()[1..].to_vec()));
+        assert!(state.containers["web"].last.is_none());
+        state.ending = Some(Ending { grace: Duration::ZERO, failure: None, done: true });
+        assert!(!state.observe(None, Vec::new()));
+        assert!(state.containers["log"].is_running());
     }
 }

@@ -63,3 +63,27 @@ impl Wanted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn the_last_version_is_taken_once_and_what_is_gone_stays_so() {
+        let [first, second, third]: [Arc<Pod>; 3] = std::array::from_fn(|_| Arc::default());
+        let wanted = Wanted::new(Arc::clone(&first));
+        assert!(wanted.take().is_none());
+        assert!(wanted.changed().now_or_never().is_none());
+
+        wanted.set(&second, true);
+        wanted.set(&third, false);
+        assert!(wanted.changed().now_or_never().is_some());
+        let (pod, gone) = wanted.take().unwrap();
+        assert!(Arc::ptr_eq(&pod, &third) && gone && wanted.is_gone());
+        // The bell has rung for what is taken by now.
+        assert!(wanted.changed().now_or_never().is_none());
+        assert!(Arc::ptr_eq(&wanted.pod(), &third));
+    }
+}
