@@ -1,10 +1,11 @@
 //! How many pods per second go from created to bound, whole path in process: API server, store, scheduler with all
 //! default plugins, watchers. No node agents and no controllers.
 //!
-//! `cargo bench --bench scheduling -- [--workload NAME] [--nodes N] [--pods N] [--before N] [--threads N]
-//! [--rounds N] [--free] [--decisions | --decisions-in-full]`; without options each workload once, in the size that it is known by.
-//! With `--rounds`, each so often in one process; with `--free`, on threads that are not bound to a core; with `--decisions`, only the decisions are measured; with
-//! `--decisions-in-full`, without what the scheduler remembers from one to the next. One JSON object a line.
+//! `cargo bench --bench scheduling -- [--workload NAME] [--nodes N] [--pods N] [--before N] [--threads N] [--rounds N]
+//! [--free] [--decisions | --decisions-in-full]`; without options each workload once, in the size that it is known by.
+//! With `--rounds`, each so often in one process; with `--free`, on threads that are not bound to a core; with
+//! `--decisions`, only the decisions are measured; with `--decisions-in-full`, without what the scheduler remembers from
+//! one to the next. One JSON object a line.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 #![allow(missing_docs, reason = "a program")]
