@@ -1,6 +1,5 @@
 //! How long a Deployment takes from `apply` to all of its replicas ready, and from its deletion to the last pod gone:
-//! `cargo bench --bench rollout -- --nodes 1000 --replicas 10000`; with `--rounds 3` three times in one process, with
-//! `--free` on threads that are not bound to a core.
+//! `cargo bench --bench rollout -- --nodes 1000 --replicas 10000`; with `--rounds 3` three times in one process.
 
 mod figures;
 
@@ -18,7 +17,7 @@ use orchestrion::cluster::{Cluster, Network};
 use orchestrion::runtime::memory::SimulatedImage;
 use tokio::sync::Notify;
 
-use figures::{Options, now, report, runtime, spent};
+use figures::{Options, now, report, spent};
 
 fn manifest(replicas: usize) -> String {
     format!(
@@ -80,12 +79,12 @@ fn is_ready(node: &Node) -> bool {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::read(&["nodes", "replicas", "rounds", "free"]);
+    let options = Options::read(&["nodes", "replicas", "rounds"]);
     let sizes = match (options.find("nodes"), options.find("replicas")) {
         (None, None) => vec![(10, 1_000), (1_000, 10_000)],
         (nodes, replicas) => vec![(nodes.unwrap_or(10), replicas.unwrap_or(1_000))],
     };
-    let runtime = runtime(std::thread::available_parallelism()?.get(), options.has("free"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     for (nodes, replicas) in sizes {
         // From the second round on, the allocator has most of the memory already.
         for _ in 0..options.get("rounds", 1) {

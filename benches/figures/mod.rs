@@ -5,7 +5,6 @@
 
 mod options;
 mod process;
-mod threads;
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub(crate) use options::Options;
 pub(crate) use process::{resident, spent};
 use serde_json::{Map, Value, json};
-pub(crate) use threads::runtime;
 
 /// One figure on its way to standard output.
 pub(crate) struct Figure(Map<String, Value>);

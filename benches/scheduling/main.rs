@@ -13,6 +13,7 @@
 mod decisions;
 #[path = "../figures/mod.rs"]
 mod figures;
+mod threads;
 mod workload;
 
 use std::error::Error;
@@ -32,7 +33,8 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::figures::{Options, now, report, runtime, spent};
+use self::figures::{Options, now, report, spent};
+use self::threads::runtime;
 use self::workload::{MEASURED, Workload};
 
 /// A run that takes longer has failed.

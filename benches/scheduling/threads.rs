@@ -1,4 +1,4 @@
-//! The threads that a benchmark runs on.
+//! The threads that pods are scheduled on.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
