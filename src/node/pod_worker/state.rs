@@ -255,6 +255,8 @@ impl PodState {
         if had.is_empty() && self.resize.is_none() {
             return;
         }
+        // Its worker may have told of that version already, which it knows from its own writes.
+        self.touched = true;
         let resize = self.resize.get_or_insert_default();
         if had.is_empty() && !resize.allocated.is_empty() {
             resize.pending = None; // it wants again what it has
@@ -359,6 +361,8 @@ pub(in crate::node) fn restarts(spec: &PodSpec, role: Role, container: &Containe
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::runtime::ContainerId;
 
@@ -374,6 +378,23 @@ mod tests {
             labels: Arc::default(),
             limits: Limits::default(),
         }
+    }
+
+    #[test]
+    fn a_worker_is_told_of_resources_that_are_kept_and_of_those_that_are_as_wanted_again() {
+        let asking = |cpu: &str| -> Arc<Pod> {
+            let resources = json!({ "requests": { "cpu": cpu } });
+            let spec = json!({ "containers": [{ "name": "web", "resources": resources }] });
+            Arc::new(serde_json::from_value(json!({ "spec": spec })).unwrap())
+        };
+        let [one, two] = ["1", "2"].map(asking);
+        let mut state = PodState::new(Arc::clone(&one), Arc::from("10.0.0.1"), Timestamp::UNIX_EPOCH);
+        state.keep_resources(&one, &one);
+        assert!(!state.touched && state.resize.is_none());
+        state.keep_resources(&one, &two);
+        assert!(std::mem::take(&mut state.touched) && state.resize.is_some());
+        state.keep_resources(&two, &one);
+        assert!(state.touched && state.resize.is_none());
     }
 
     #[test]

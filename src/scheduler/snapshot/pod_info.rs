@@ -327,6 +327,27 @@ mod tests {
     }
 
     #[test]
+    fn an_estimate_is_what_is_asked_for_and_defaults_for_the_rest() {
+        let containers = ["{cpu: 1, memory: 1Gi}", "{cpu: 1}", "{memory: 1Gi}", "{}"];
+        let spec = |asked: &[&str], starting: &[&str]| {
+            let list = |all: &[&str]| {
+                let one =
+                    |(at, requests): (usize, &&str)| format!("{{name: c{at}, resources: {{requests: {requests}}}}}");
+                all.iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
+            };
+            format!("{{spec: {{containers: [{}], initContainers: [{}]}}}}", list(asked), list(starting))
+        };
+        let both = containers[0];
+        let each = containers.iter().flat_map(|one| [spec(&[both, one], &[both]), spec(&[both], &[one, both])]);
+        for text in each {
+            let pod: Arc<Pod> = Arc::new(serde_yaml::from_str(&text).unwrap());
+            let known = PodInfo::new(Arc::clone(&pod));
+            let apart = (Resources::requested_by(&pod), Resources::estimated_for(&pod));
+            assert_eq!((&known.requests, &known.estimate), (&apart.0, &apart.1), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_known_of_a_version_is_that_of_the_next_where_generation_and_labels_are() {
         let shares = |old: Arc<Pod>, new: Arc<Pod>| {
             let (old, anew) = (PodInfo::new(old), PodInfo::new(Arc::clone(&new)));
