@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::task::LocalSet;
@@ -18,13 +19,38 @@ use crate::pods;
 use crate::process::Process;
 use crate::wire::{name, report};
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(crate) type Sender = SendRequest<Full<Bytes>>;
+
+/// A connection of HTTP/2.
+pub(crate) async fn open(connector: &Connector) -> Sender {
+    let stream = TokioIo::new(connector.stream().await);
+    let (sender, connection) = handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    sender
+}
+
+/// A watch that is being answered.
+pub(crate) struct Watch(Incoming);
+
+impl Watch {
+    /// Watches pods.
+    pub(crate) async fn open(sender: &mut Sender, path: &str) -> Self {
+        let request = Request::get(format!("https://localhost{path}")).header("accept", "application/json");
+        let answer = sender.send_request(request.body(Full::default()).expect("a request")).await.expect("an answer");
+        assert!(answer.status().is_success(), "{}", answer.status());
+        Self(answer.into_body())
+    }
+
+    /// Reads on, and counts the events that have ended.
+    pub(crate) async fn events(&mut self) -> usize {
+        let frame = self.0.frame().await.expect("the watch goes on").expect("the connection holds");
+        frame.data_ref().map_or(0, |data| data.iter().map(|byte| usize::from(*byte == b'\n')).sum())
+    }
+}
 
 pub(crate) async fn run(options: &Options) {
     let server = Process::start(options.threads);
-    let stream = Connector::new(&server, b"h2").stream().await;
-    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
-    tokio::spawn(connection);
+    let sender = open(&Connector::new(&server, b"h2")).await;
 
     let pods = "https://localhost/api/v1/namespaces/default/pods";
     let one = |number: usize| format!("{pods}/{}", name(number));

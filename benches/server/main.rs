@@ -13,6 +13,7 @@ mod http2;
 mod in_process;
 mod pods;
 mod process;
+mod watch;
 mod wire;
 
 /// What to measure.
@@ -22,10 +23,11 @@ pub(crate) struct Options {
     pub(crate) pods: usize,
     pub(crate) connections: usize,
     pub(crate) threads: usize,
+    pub(crate) watch_connections: usize,
 }
 
 fn main() {
-    let given = figures::Options::read(&["only", "pods", "connections", "threads", process::SERVE]);
+    let given = figures::Options::read(&["only", "pods", "connections", "threads", "watch-connections", process::SERVE]);
     if let Some(threads) = given.find(process::SERVE) {
         return process::serve(threads);
     }
@@ -34,6 +36,7 @@ fn main() {
         pods: given.get("pods", 10_000),
         connections: given.get("connections", 32),
         threads: given.get("threads", 1),
+        watch_connections: given.get("watch-connections", 1).clamp(1, 100),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let wanted = |part: &str| options.only.is_empty() || options.only.iter().any(|only| only == part);
@@ -58,7 +61,10 @@ fn main() {
             http2::run(&options).await;
         }
         if wanted("watch") {
-            wire::watch(&options).await;
+            watch::http1(&options).await;
+        }
+        if wanted("watch-h2") {
+            watch::http2(&options).await;
         }
     });
 }

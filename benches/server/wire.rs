@@ -1,4 +1,4 @@
-//! Over the wire, HTTP/1.1: many connections, and many watchers.
+//! Over the wire, HTTP/1.1: many connections.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,10 +12,8 @@ use crate::figures::{Figure, Latencies};
 use crate::pods::{self, request};
 use crate::process::Process;
 
-const PODS: &str = "/api/v1/namespaces/default/pods";
+pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
 const JSON: &str = "application/json";
-const WATCHERS: usize = 100;
-const WRITES: usize = 2_000;
 
 pub(crate) fn name(number: usize) -> String {
     format!("pod-{number:06}")
@@ -139,63 +137,4 @@ async fn list(connection: &mut Connection, limit: Option<usize>) -> usize {
             _ => return bytes,
         }
     }
-}
-
-/// A hundred watchers on one namespace, one writer flat out.
-pub(crate) async fn watch(options: &Options) {
-    let server = Process::start(options.threads);
-    let connector = Connector::new(&server, b"http/1.1");
-    let local = LocalSet::new();
-    let watching = request("GET", &format!("{PODS}?watch=true&resourceVersion=0"), "", b"");
-    let mut watches = Vec::new();
-    for _ in 0..WATCHERS {
-        watches.push(connector.open().await.watch(&watching).await);
-    }
-    let mut writer = connector.open().await;
-    // When each write was answered.
-    let answered: Rc<RefCell<Vec<Instant>>> = Rc::default();
-    let requests: Vec<Vec<u8>> = (0..WRITES).map(create).collect();
-    let (cpu, start) = (server.cpu(), Instant::now());
-    let mut watchers = Vec::new();
-    for mut watch in watches {
-        watchers.push(local.spawn_local(async move {
-            let mut seen = Vec::with_capacity(WRITES);
-            while seen.len() < WRITES {
-                let events = watch.events().await;
-                seen.resize(seen.len() + events, Instant::now());
-            }
-            seen
-        }));
-    }
-    let writing = Rc::clone(&answered);
-    let writer = local.spawn_local(async move {
-        for request in requests {
-            assert_eq!(writer.exchange(&request).await.code, 201);
-            writing.borrow_mut().push(Instant::now());
-        }
-        start.elapsed()
-    });
-    let mut latencies = Latencies::default();
-    let wrote = local
-        .run_until(async {
-            let wrote = writer.await.expect("the writer goes on");
-            for watcher in watchers {
-                let seen = watcher.await.expect("it saw all");
-                for (seen, answered) in seen.iter().zip(answered.borrow().iter()) {
-                    // An event may well come before the answer.
-                    latencies.add(seen.saturating_duration_since(*answered));
-                }
-            }
-            wrote
-        })
-        .await;
-    let (took, cpu) = (start.elapsed(), server.cpu() - cpu);
-    let (p50, p99) = latencies.percentiles();
-    let events = (WRITES * WATCHERS) as f64;
-    Figure::new("server/wire/watch-100", events / took.as_secs_f64(), "events/s")
-        .with("writes_per_second", WRITES as f64 / wrote.as_secs_f64())
-        .with("answer_to_event_p50_ms", p50)
-        .with("answer_to_event_p99_ms", p99)
-        .with("server_cpu_us", cpu.as_secs_f64() * 1e6 / events)
-        .print();
 }
