@@ -202,7 +202,7 @@ impl Watch {
     /// Reads on, and counts the events that have ended.
     pub(crate) async fn events(&mut self) -> usize {
         let mut lines = 0;
-        let mut count = |data: &[u8]| lines += data.iter().map(|byte| usize::from(*byte == b'\n')).sum::<usize>();
+        let mut count = |data: &[u8]| lines += memchr::memchr_iter(b'\n', data).count();
         self.connection.chunk(&mut self.chunks, &mut count).await;
         assert!(!self.chunks.ended, "the watch goes on");
         lines

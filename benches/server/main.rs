@@ -27,7 +27,8 @@ pub(crate) struct Options {
 }
 
 fn main() {
-    let given = figures::Options::read(&["only", "pods", "connections", "threads", "watch-connections", process::SERVE]);
+    let given =
+        figures::Options::read(&["only", "pods", "connections", "threads", "watch-connections", process::SERVE]);
     if let Some(threads) = given.find(process::SERVE) {
         return process::serve(threads);
     }

@@ -41,6 +41,11 @@ impl Printed {
         to.put_slice(&self.tail);
     }
 
+    /// The pieces that it is made of, which it shares.
+    pub(crate) fn pieces(self) -> [Bytes; 2] {
+        [self.head, self.tail]
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.head.len() + self.tail.len()
     }

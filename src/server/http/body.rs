@@ -1,15 +1,19 @@
 //! Bodies: reading requests within a limit, writing answers whole or as they come.
 
-use std::convert::Infallible;
+mod data;
 
-use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt};
+use std::convert::Infallible;
+use std::task::Poll;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{Stream, StreamExt, stream};
 use http::{Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody, combinators::UnsyncBoxBody};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::data::Data;
 use crate::api::{ApiError, Reason};
 
 /// An error of a body's source.
@@ -17,6 +21,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body of a request or an answer, of whatever source.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// The body of an answer on its way to whoever sends it.
+pub(crate) type Pieced = UnsyncBoxBody<Data, BoxError>;
 
 /// The largest body that is taken (upstream's `MaxRequestBodyBytes`).
 pub(crate) const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -27,35 +34,45 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) const NO_SUCH_RESOURCE: &str = "the server could not find the requested resource";
 
 /// Erases the type of a body.
-pub(crate) fn erase<B>(body: B) -> Body
+pub(crate) fn erase<B, D>(body: B) -> UnsyncBoxBody<D, BoxError>
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: http_body::Body<Data: Into<D>, Error: Into<BoxError>> + Send + 'static,
+    D: Buf + 'static,
 {
-    body.map_err(Into::into).boxed_unsync()
+    body.map_frame(|frame| frame.map_data(Into::into)).map_err(Into::into).boxed_unsync()
 }
 
 /// A body that is there as a whole.
-pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> Pieced {
+    Full::new(Data::from(bytes.into())).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
 /// A body that comes piece by piece.
-pub(crate) fn pieces<S, E>(stream: S) -> Body
+pub(crate) fn pieces<S, D, E>(stream: S) -> Pieced
 where
-    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    S: Stream<Item = Result<D, E>> + Send + 'static,
+    D: Into<Data>,
     E: Into<BoxError>,
 {
-    StreamBody::new(stream.map(|piece| piece.map(Frame::data).map_err(Into::into))).boxed_unsync()
+    StreamBody::new(stream.map(|piece| piece.map(|data| Frame::data(data.into())).map_err(Into::into))).boxed_unsync()
+}
+
+/// The same stream, which ends with `end` where it has nothing more to give by then.
+pub(crate) fn ended_by<S: Stream + Unpin>(mut stream: S, end: impl Future<Output = ()>) -> impl Stream<Item = S::Item> {
+    let mut end = Box::pin(end);
+    stream::poll_fn(move |cx| match stream.poll_next_unpin(cx) {
+        Poll::Ready(item) => Poll::Ready(item),
+        Poll::Pending => end.as_mut().poll(cx).map(|()| None),
+    })
 }
 
 /// The same body, cut off where `end` is cancelled.
-pub(crate) fn until(body: Body, end: CancellationToken) -> Body {
+pub(crate) fn until(body: Pieced, end: CancellationToken) -> Pieced {
     StreamBody::new(BodyStream::new(body).take_until(end.cancelled_owned())).boxed_unsync()
 }
 
 /// The same body, keeping `guard` until it has been written or dropped.
-pub(crate) fn keeping<T: Send + 'static>(body: Body, guard: T) -> Body {
+pub(crate) fn keeping<T: Send + 'static>(body: Pieced, guard: T) -> Pieced {
     let keep = move |frame| {
         let _ = &guard;
         frame
@@ -64,7 +81,7 @@ pub(crate) fn keeping<T: Send + 'static>(body: Body, guard: T) -> Body {
 }
 
 /// An answer with a body of that type.
-pub(crate) fn answer(code: StatusCode, content_type: &str, body: Body) -> Response<Body> {
+pub(crate) fn answer(code: StatusCode, content_type: &str, body: Pieced) -> Response<Pieced> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
     let value = match content_type {
@@ -78,14 +95,14 @@ pub(crate) fn answer(code: StatusCode, content_type: &str, body: Body) -> Respon
 }
 
 /// An answer of plain text.
-pub(crate) fn text(code: StatusCode, text: impl Into<String>) -> Response<Body> {
+pub(crate) fn text(code: StatusCode, text: impl Into<String>) -> Response<Pieced> {
     let mut response = answer(code, "text/plain; charset=utf-8", whole(text.into()));
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
     response
 }
 
 /// An answer of JSON.
-pub(crate) fn json(code: StatusCode, value: &impl Serialize) -> Response<Body> {
+pub(crate) fn json(code: StatusCode, value: &impl Serialize) -> Response<Pieced> {
     match serde_json::to_vec(value) {
         Ok(bytes) => answer(code, JSON, whole(bytes)),
         Err(error) => failure(&ApiError::internal(error)),
@@ -93,7 +110,7 @@ pub(crate) fn json(code: StatusCode, value: &impl Serialize) -> Response<Body> {
 }
 
 /// The answer that an error is.
-pub(crate) fn failure(error: &ApiError) -> Response<Body> {
+pub(crate) fn failure(error: &ApiError) -> Response<Pieced> {
     let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     // A `Status` always serialises.
     let bytes = serde_json::to_vec(error.status()).unwrap_or_default();

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 
-use super::body::{self, Body, BoxError, no_such_resource};
+use super::body::{self, Body, BoxError, Pieced, no_such_resource};
 use super::layers::authenticate::{self, PeerUser};
 use super::layers::limit::Limit;
 use super::layers::{impersonate, timeout, trace, warning};
@@ -123,13 +123,23 @@ impl Front {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let answer = self.answer_in_pieces(request);
+        Box::pin(async move { answer.await.map(body::erase) })
+    }
+
+    /// As [`Front::handle`], for who can send what does not stand together.
+    pub(super) fn answer_in_pieces<B>(&self, request: Request<B>) -> BoxFuture<'static, Response<Pieced>>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let front = self.clone();
         let (parts, body) = request.into_parts();
         let body = body::erase(body);
         Box::pin(async move { front.serve(parts, body).await })
     }
 
-    async fn serve(&self, mut parts: Parts, body: Body) -> Response<Body> {
+    async fn serve(&self, mut parts: Parts, body: Body) -> Response<Pieced> {
         let shared = &*self.shared;
         let began = shared.config.clock.elapsed();
         let id = trace::audit_id(&parts.headers, &shared.config.random);
@@ -152,7 +162,12 @@ impl Front {
         response
     }
 
-    async fn answer(&self, exchange: &mut Exchange, parts: &mut Parts, body: Body) -> Result<Response<Body>, ApiError> {
+    async fn answer(
+        &self,
+        exchange: &mut Exchange,
+        parts: &mut Parts,
+        body: Body,
+    ) -> Result<Response<Pieced>, ApiError> {
         let Shared { backend, config, limit, metrics, sessions } = &*self.shared;
         let known = match &self.user {
             Some(user) => Some(Arc::clone(user)),
@@ -196,6 +211,7 @@ impl Front {
             kind,
             query: &exchange.query,
             headers: &parts.headers,
+            version: parts.version,
             closing: parts.extensions.get::<Closing>(),
         };
         if streams::is_stream(&path.group, &path.resource, &path.subresource) {
@@ -232,7 +248,7 @@ impl Front {
         timeout::within(timeout::of(&exchange.query)?, work).await
     }
 
-    fn fixed(&self, route: &Route, parts: &Parts, query: &Query) -> Result<Response<Body>, ApiError> {
+    fn fixed(&self, route: &Route, parts: &Parts, query: &Query) -> Result<Response<Pieced>, ApiError> {
         let Shared { backend, config, metrics, .. } = &*self.shared;
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return Ok(verbs::method_not_allowed());
@@ -375,7 +391,7 @@ fn labels(path: &ResourcePath, verb: Option<Verb>, kind: &KindRef) -> Labels {
     }
 }
 
-fn vary(mut response: Response<Body>) -> Response<Body> {
+fn vary(mut response: Response<Pieced>) -> Response<Pieced> {
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     response
 }

@@ -3,7 +3,7 @@
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::body::{self, Body};
+use super::body::{self, Pieced};
 use super::query::Query;
 use crate::api::Backend;
 
@@ -15,7 +15,7 @@ type Check = fn(&dyn Backend) -> bool;
 const CHECKS: &[(&str, Check)] = &[("ping", |_| true), ("kinds", |backend| !backend.kinds().all().is_empty())];
 
 /// The answer of a probe: `ok`, the report of all checks, or one check of them.
-pub(crate) fn probe(backend: &dyn Backend, probe: &str, one: Option<&str>, query: &Query) -> Option<Response<Body>> {
+pub(crate) fn probe(backend: &dyn Backend, probe: &str, one: Option<&str>, query: &Query) -> Option<Response<Pieced>> {
     if let Some(name) = one {
         let (_, check) = CHECKS.iter().find(|(check, _)| *check == name)?;
         return Some(match check(backend) {

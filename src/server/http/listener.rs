@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::FutureExt;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::BoxError;
 use super::front::Front;
+use super::gathered::Gathered;
 use super::layers::authenticate::PeerUser;
 use super::socket::Socket;
 use super::tls::Tls;
@@ -39,7 +42,6 @@ pub(crate) struct Closing(pub(crate) CancellationToken);
 pub struct Listening {
     address: SocketAddr,
     closing: CancellationToken,
-    gone: CancellationToken,
     accepting: JoinHandle<()>,
 }
 
@@ -64,7 +66,6 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         self.closing.cancel();
-        self.gone.cancel();
         self.accepting.abort();
     }
 }
@@ -77,25 +78,25 @@ impl Front {
     pub async fn listen(&self, address: SocketAddr, tls: Option<Tls>) -> io::Result<Listening> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let (closing, gone) = (CancellationToken::new(), CancellationToken::new());
-        let shell = Shell { front: self.clone(), tls, closing: closing.clone(), gone: gone.clone() };
+        let closing = CancellationToken::new();
+        let shell = Shell { front: self.clone(), tls, closing: closing.clone() };
         let accepting = tokio::spawn(shell.accept(listener));
-        Ok(Listening { address, closing, gone, accepting })
+        Ok(Listening { address, closing, accepting })
     }
 }
 
-/// Runs a connection's own tasks (HTTP/2 streams) until the listener is gone.
-#[derive(Clone, Debug)]
-struct Owned(CancellationToken);
+/// Runs a connection's own tasks (HTTP/2 streams) as long as there is the connection.
+#[derive(Clone, Debug, Default)]
+struct Owned(Arc<Mutex<JoinSet<()>>>);
 
 impl<F> hyper::rt::Executor<F> for Owned
 where
-    F: Future + Send + 'static,
-    F::Output: Send,
+    F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        let gone = self.0.clone();
-        tokio::spawn(async move { gone.run_until_cancelled_owned(future).await.map(drop) });
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(future.map(drop));
     }
 }
 
@@ -104,7 +105,6 @@ struct Shell {
     front: Front,
     tls: Option<Tls>,
     closing: CancellationToken,
-    gone: CancellationToken,
 }
 
 impl Shell {
@@ -146,13 +146,15 @@ impl Shell {
         let _ = stream.set_nodelay(true);
         let socket = Socket::new(stream);
         match &self.tls {
-            None => self.serve(socket.clone(), socket, None).await,
+            None => self.serve(socket.clone(), socket, None, |_| Poll::Ready(())).await,
             Some(tls) => match tokio::time::timeout(PATIENCE, tls.acceptor().accept(socket.clone())).await {
                 Ok(Ok(stream)) => {
                     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                     let user =
                         certificate.and_then(|der| user_of_certificate(der)).map(|user| PeerUser(Arc::new(user)));
-                    self.serve(stream, socket, user).await;
+                    let stream = Gathered::new(stream);
+                    let send = stream.clone();
+                    self.serve(stream, socket, user, move |cx| send.send(cx)).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -160,11 +162,16 @@ impl Shell {
         }
     }
 
-    async fn serve<S>(self, stream: S, socket: Socket, user: Option<PeerUser>)
-    where
+    async fn serve<S>(
+        self,
+        stream: S,
+        socket: Socket,
+        user: Option<PeerUser>,
+        send: impl Fn(&mut Context<'_>) -> Poll<()>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if let Err(error) = socket.in_turns(self.answer(stream, &socket, user)).await {
+        if let Err(error) = socket.in_turns(self.answer(stream, &socket, user), send).await {
             tracing::debug!(%error, "connection ended early");
             socket.linger().await;
         }
@@ -174,7 +181,7 @@ impl Shell {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { front, closing, gone, .. } = self;
+        let Self { front, closing, .. } = self;
         let of_requests = closing.child_token();
         let closing_requests = Closing(of_requests.clone());
         let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
@@ -182,10 +189,10 @@ impl Shell {
             if let Some(user) = &user {
                 request.extensions_mut().insert(user.clone());
             }
-            let answer = front.handle(request);
+            let answer = front.answer_in_pieces(request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
-        let mut builder = auto::Builder::new(Owned(gone));
+        let mut builder = auto::Builder::new(Owned::default());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).half_close(true);
         builder
             .http2()

@@ -7,6 +7,7 @@
 mod body;
 mod discovery;
 mod front;
+mod gathered;
 mod health;
 mod layers;
 mod listener;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use serde_json::Value;
 
-use super::body::{self, Body, JSON};
+use super::body::{self, JSON, Pieced};
 use super::openapi_protobuf;
 use crate::api::schema::openapi;
 use crate::api::{ApiError, Kinds, Reason};
@@ -15,7 +15,7 @@ pub(crate) fn v3_index(kinds: &Kinds) -> Value {
 }
 
 /// `/openapi/v3/apis/G/V`
-pub(crate) fn v3(kinds: &Kinds, document: &str) -> Option<Response<Body>> {
+pub(crate) fn v3(kinds: &Kinds, document: &str) -> Option<Response<Pieced>> {
     let (group, version) = match document.split('/').collect::<Vec<_>>().as_slice() {
         ["api", version] => ("", *version),
         ["apis", group, version] => (*group, *version),
@@ -25,7 +25,7 @@ pub(crate) fn v3(kinds: &Kinds, document: &str) -> Option<Response<Body>> {
 }
 
 /// `/openapi/v2`
-pub(crate) fn v2(kinds: &Kinds, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+pub(crate) fn v2(kinds: &Kinds, headers: &HeaderMap) -> Result<Response<Pieced>, ApiError> {
     let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let any = |of: &[&str]| accepted.iter().any(|accept| of.iter().any(|name| accept.contains(name)));
     if accepted.is_empty() || any(&["json", "*/*"]) {
@@ -41,6 +41,6 @@ pub(crate) fn v2(kinds: &Kinds, headers: &HeaderMap) -> Result<Response<Body>, A
     Err(ApiError::new(Reason::NotAcceptable, message))
 }
 
-fn answer(document: Bytes) -> Response<Body> {
+fn answer(document: Bytes) -> Response<Pieced> {
     body::answer(StatusCode::OK, JSON, body::whole(document))
 }

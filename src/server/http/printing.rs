@@ -1,5 +1,6 @@
 //! Objects as the client wants to see them: whole, as tables, or their metadata only.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -10,11 +11,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::body::{self, Body, JSON};
+use super::body::{self, JSON, Pieced};
 use super::negotiate::{Accepted, Form, Media};
 use super::query::{Query, refused};
 use crate::api::field::Path;
 use crate::api::{ApiError, Cell, Column, FieldErrors, Kind, List, Object, Printed, Revision};
+use crate::clock::Clock;
 
 /// How much of a list is written at a time.
 const PIECE: usize = 64 * 1024;
@@ -84,12 +86,12 @@ impl Printer {
     }
 
     /// An answer of one object.
-    pub(crate) fn object(&self, code: StatusCode, object: &Object) -> Result<Response<Body>, ApiError> {
+    pub(crate) fn object(&self, code: StatusCode, object: &Object) -> Result<Response<Pieced>, ApiError> {
         self.finish(code, self.printed(object, true)?.bytes())
     }
 
     /// An answer of any other JSON value.
-    pub(crate) fn value(&self, code: StatusCode, value: &Value) -> Result<Response<Body>, ApiError> {
+    pub(crate) fn value(&self, code: StatusCode, value: &Value) -> Result<Response<Pieced>, ApiError> {
         self.finish(code, serde_json::to_vec(value).map_err(ApiError::internal)?.into())
     }
 
@@ -131,7 +133,7 @@ impl Printer {
     }
 
     /// An answer of a list. Whole objects are written piece by piece from the JSON that they share.
-    pub(crate) fn list(&self, kind: &Kind, list: List) -> Result<Response<Body>, ApiError> {
+    pub(crate) fn list(&self, kind: &Kind, list: List) -> Result<Response<Pieced>, ApiError> {
         let mut metadata = json!({});
         // What is not stored has no version.
         if list.revision != Revision::ZERO {
@@ -160,7 +162,7 @@ impl Printer {
         }
     }
 
-    fn items<F>(&self, head: String, items: Vec<Object>, print: F) -> Result<Response<Body>, ApiError>
+    fn items<F>(&self, head: String, items: Vec<Object>, print: F) -> Result<Response<Pieced>, ApiError>
     where
         F: Fn(&Object) -> Result<Printed, ApiError> + Send + 'static,
     {
@@ -221,7 +223,7 @@ impl Printer {
         Ok(Row { cells, object })
     }
 
-    fn finish(&self, code: StatusCode, json: Bytes) -> Result<Response<Body>, ApiError> {
+    fn finish(&self, code: StatusCode, json: Bytes) -> Result<Response<Pieced>, ApiError> {
         if self.accepted.media == Media::Json && !self.pretty {
             return Ok(body::answer(code, JSON, body::whole(json)));
         }
@@ -233,9 +235,12 @@ impl Printer {
         Ok(body::answer(code, media, body::whole(text)))
     }
 
-    /// The same printer at another time: rows of a long watch show ages as of their event.
-    pub(crate) fn at(&self, now: Timestamp) -> Self {
-        Self { now, ..self.clone() }
+    /// The same printer, now: rows of a long watch show ages as of their event.
+    pub(crate) fn at(&self, clock: &Clock) -> Cow<'_, Self> {
+        match self.accepted.form {
+            Form::Table(_) => Cow::Owned(Self { now: clock.now(), ..self.clone() }),
+            _ => Cow::Borrowed(self),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::net::TcpStream;
 
-use super::body::{self, Body, no_such_resource};
+use super::body::{self, Body, Pieced, no_such_resource};
 use super::route::ResourcePath;
 use super::upgrade::Sessions;
 use crate::api::{
@@ -65,7 +65,7 @@ fn parse(text: &str) -> Result<(&str, &str), ApiError> {
 
 impl Proxying<'_> {
     /// Sends the request on and answers with what comes back.
-    pub(crate) async fn run(self, parts: &Parts, request_body: Body) -> Result<Response<Body>, ApiError> {
+    pub(crate) async fn run(self, parts: &Parts, request_body: Body) -> Result<Response<Pieced>, ApiError> {
         if (self.path.group.as_str(), self.path.resource.as_str()) == ("", "nodes") {
             return self.node(parts).await;
         }
@@ -112,7 +112,7 @@ impl Proxying<'_> {
     }
 
     /// What the agent of a node answers.
-    async fn node(&self, parts: &Parts) -> Result<Response<Body>, ApiError> {
+    async fn node(&self, parts: &Parts) -> Result<Response<Pieced>, ApiError> {
         let (name, port) = parse(&self.path.name)?;
         if !["", KUBELET_PORT].contains(&port) {
             return Err(ApiError::bad_request(format!("the agent of node {name:?} does not serve on port {port:?}")));

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a client may take to read why its connection ends.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// What is held back is sent where it is so much, in so many pieces. TLS holds 64 KiB: it always has room for more.
+const ENOUGH: (usize, usize) = (40 * 1024, 32);
 
 /// A connection. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -30,11 +33,25 @@ struct Shared {
     stream: TcpStream,
     /// How often the task that serves the connection has been polled; nothing while none does.
     turn: AtomicU64,
+    /// Whether what is written is held back for the end of the turn.
+    held: AtomicBool,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { shared: Arc::new(Shared { stream, turn: AtomicU64::new(0) }), asked: 0 }
+        let shared = Shared { stream, turn: AtomicU64::new(0), held: AtomicBool::new(false) };
+        Self { shared: Arc::new(shared), asked: 0 }
+    }
+
+    /// Whether a task serves the connection in turns.
+    pub(super) fn is_in_turn(&self) -> bool {
+        self.shared.turn.load(Ordering::Relaxed) != 0
+    }
+
+    /// In turns, refuses from now on what is written, unless it is much: who writes has it still, and sends it when the
+    /// turn ends. Or takes it again.
+    pub(super) fn hold(&self, held: bool) {
+        self.shared.held.store(held && self.is_in_turn(), Ordering::Relaxed);
     }
 
     /// Serves the connection by `task`, which writes in its next turn what answers something read.
@@ -43,17 +60,26 @@ impl Socket {
     /// out. A turn later, the answers for all who had asked are there; they are sent one after the other, and clients
     /// that share a thread are woken once. Where nobody else asks, the next turn comes at once.
     ///
+    /// `send` is called at the end of each turn, to send what was held back in it.
+    ///
     /// # Cancel safety
     /// As that of `task`.
-    pub(super) async fn in_turns<T>(&self, task: impl Future<Output = T>) -> T {
+    pub(super) async fn in_turns<T>(
+        &self,
+        task: impl Future<Output = T>,
+        send: impl Fn(&mut Context<'_>) -> Poll<()>,
+    ) -> T {
         let turn = &self.shared.turn;
         let mut task = pin!(task);
         let ended = poll_fn(|cx| {
             turn.fetch_add(1, Ordering::Relaxed);
-            task.as_mut().poll(cx)
+            let ended = task.as_mut().poll(cx);
+            let _ = send(cx); // where not all has gone, there is another turn as soon as there is room
+            ended
         });
         let ended = ended.await;
         turn.store(0, Ordering::Relaxed); // it may go on elsewhere, as streams do
+        poll_fn(send).await;
         ended
     }
 
@@ -106,8 +132,13 @@ impl Socket {
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        let much = || bytes.len() >= ENOUGH.1 || bytes.iter().map(|piece| piece.len()).sum::<usize>() >= ENOUGH.0;
+        if self.shared.held.load(Ordering::Relaxed) && !much() {
+            return Poll::Pending; // which needs no waker: the turn's end is soon
+        }
         let turn = self.shared.turn.load(Ordering::Relaxed);
         if turn != 0 && turn == self.asked {
             cx.waker().wake_by_ref();
@@ -125,7 +156,7 @@ impl Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, |stream| stream.try_write(bytes))
+        self.poll_send(cx, &[io::IoSlice::new(bytes)], |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -133,7 +164,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, |stream| stream.try_write_vectored(bytes))
+        self.poll_send(cx, bytes, |stream| stream.try_write_vectored(bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -168,13 +199,16 @@ mod tests {
 
         let socket = Socket::new(stream);
         let mut own = socket.clone();
-        let mut answering = Box::pin(socket.in_turns(async move {
-            let mut question = [0];
-            own.read_exact(&mut question).await.unwrap();
-            own.write_all(b"!").await.unwrap();
-            own.write_all(b"!").await.unwrap();
-            question
-        }));
+        let mut answering = Box::pin(socket.in_turns(
+            async move {
+                let mut question = [0];
+                own.read_exact(&mut question).await.unwrap();
+                own.write_all(b"!").await.unwrap();
+                own.write_all(b"!").await.unwrap();
+                question
+            },
+            |_| Poll::Ready(()),
+        ));
         assert_eq!(answering.as_mut().now_or_never(), None, "it has read in this turn");
         assert_eq!(answering.as_mut().now_or_never(), Some(*b"?"), "all else is done in the next");
         drop(answering);

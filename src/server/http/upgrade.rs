@@ -10,7 +10,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::body::{self, Body};
+use super::body::{self, Pieced};
 use super::listener::Closing;
 use crate::api::{ApiError, Reason};
 
@@ -88,7 +88,7 @@ impl Wanted {
     }
 
     /// The answer that agrees to the upgrade.
-    pub(crate) fn agree(&self, protocol: &'static str) -> Response<Body> {
+    pub(crate) fn agree(&self, protocol: &'static str) -> Response<Pieced> {
         let mut response = Response::new(body::whole(bytes::Bytes::new()));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();

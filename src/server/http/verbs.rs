@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, Version};
 use serde_json::json;
 
-use super::body::{self, Body};
+use super::body::{self, Pieced};
 use super::listener::Closing;
 use super::negotiate::{self, Accepted};
 use super::printing::Printer;
@@ -48,13 +48,14 @@ pub(crate) struct Request<'a> {
     pub(crate) kind: KindRef,
     pub(crate) query: &'a Query,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) version: Version,
     /// Cancelled when long answers are to end.
     pub(crate) closing: Option<&'a Closing>,
 }
 
 impl Request<'_> {
     /// Carries the request out.
-    pub(crate) async fn run(self, body: Bytes) -> Result<Response<Body>, ApiError> {
+    pub(crate) async fn run(self, body: Bytes) -> Result<Response<Pieced>, ApiError> {
         let printer = Printer::of(Accepted::of(self.headers)?, self.query, self.clock.now())?;
         match self.verb {
             Verb::Get => self.get(&printer).await,
@@ -80,13 +81,13 @@ impl Request<'_> {
         Target::one(self.kind.clone(), &self.path.namespace, &self.path.name).sub(&*self.path.subresource)
     }
 
-    async fn get(&self, printer: &Printer) -> Result<Response<Body>, ApiError> {
+    async fn get(&self, printer: &Printer) -> Result<Response<Pieced>, ApiError> {
         let options = self.query.get_options(&self.kind)?;
         let object = self.backend.get(self.call, &self.target(), &options).await?;
         printer.object(StatusCode::OK, &object)
     }
 
-    async fn watch(&self, printer: Printer) -> Result<Response<Body>, ApiError> {
+    async fn watch(&self, printer: Printer) -> Result<Response<Pieced>, ApiError> {
         let mut options = self.query.watch_options(&self.kind)?;
         // A spread, so that watches do not all begin anew at once.
         options.timeout.get_or_insert_with(|| self.random.jitter(MIN_WATCH, 1.0));
@@ -102,15 +103,21 @@ impl Request<'_> {
             let newest = ListOptions { limit: Some(1), ..ListOptions::default() };
             options.from = Consistency::Exact(self.backend.list(self.call, &target, &newest).await?.revision);
         }
-        let kind = self.kind.clone();
+        let answer = watch_stream::Answer {
+            kind: self.kind.clone(),
+            printer,
+            clock: self.clock,
+            // The streams of HTTP/2 share a connection, and callers in this process need none.
+            alone: self.closing.is_some() && self.version < Version::HTTP_2,
+        };
         match self.backend.watch(self.call, &target, &options).await {
-            Ok(events) => Ok(watch_stream::response(kind, events, printer, self.clock, self.closing)),
-            Err(error) if error.is_expired() => Ok(watch_stream::failed(kind, error, printer, self.clock)),
+            Ok(events) => Ok(answer.of(events, self.closing)),
+            Err(error) if error.is_expired() => Ok(answer.failed(error)),
             Err(error) => Err(error),
         }
     }
 
-    async fn create(&self, printer: &Printer, body: Bytes) -> Result<Response<Body>, ApiError> {
+    async fn create(&self, printer: &Printer, body: Bytes) -> Result<Response<Pieced>, ApiError> {
         let options = self.query.write_options("CreateOptions")?;
         let draft = self.draft(body, options.field_validation)?;
         let object = self.backend.create(self.call, &self.target(), draft, &options).await?;
@@ -125,14 +132,14 @@ impl Request<'_> {
         printer.object(StatusCode::CREATED, &object)
     }
 
-    async fn update(&self, printer: &Printer, body: Bytes) -> Result<Response<Body>, ApiError> {
+    async fn update(&self, printer: &Printer, body: Bytes) -> Result<Response<Pieced>, ApiError> {
         let options = self.query.write_options("UpdateOptions")?;
         let draft = self.draft(body, options.field_validation)?;
         let object = self.backend.update(self.call, &self.target(), draft, &options).await?;
         printer.object(StatusCode::OK, &object)
     }
 
-    async fn patch(&self, printer: &Printer, body: Bytes) -> Result<Response<Body>, ApiError> {
+    async fn patch(&self, printer: &Printer, body: Bytes) -> Result<Response<Pieced>, ApiError> {
         let options = self.query.write_options("PatchOptions")?;
         let force = self.query.tristate("force");
         let patch = negotiate::to_patch(self.headers, &body, force.unwrap_or_default())?;
@@ -152,7 +159,7 @@ impl Request<'_> {
         printer.object(StatusCode::OK, &object)
     }
 
-    async fn delete(&self, printer: &Printer, body: Bytes) -> Result<Response<Body>, ApiError> {
+    async fn delete(&self, printer: &Printer, body: Bytes) -> Result<Response<Pieced>, ApiError> {
         let options = self.query.delete_options(&negotiate::to_json(self.headers, body)?)?;
         match self.backend.delete(self.call, &self.target(), &options).await? {
             Deleted::Pending(object) => printer.object(StatusCode::OK, &object),
@@ -199,7 +206,7 @@ pub(crate) fn is_long_running(verb: Verb, path: &ResourcePath) -> bool {
 }
 
 /// The answer to a method that a path does not serve.
-pub(crate) fn method_not_allowed() -> Response<Body> {
+pub(crate) fn method_not_allowed() -> Response<Pieced> {
     let message = "the server does not allow this method on the requested resource";
     body::failure(&ApiError::new(crate::api::Reason::MethodNotAllowed, message))
 }

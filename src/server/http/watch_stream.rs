@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, Stream, StreamExt};
 use http::{Response, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::body::{self, Body, JSON};
+use super::body::{self, Data, JSON, Pieced};
 use super::listener::Closing;
 use super::printing::Printer;
 use crate::api::{ApiError, Kind, KindRef, Printed, WatchEvent, WatchStream};
@@ -20,7 +20,7 @@ pub(crate) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// How many events are written together at most.
 const TOGETHER: usize = 64;
 
-/// An event that comes so long after the last one was written is written at once.
+/// Where a watch has a connection of its own, an event that comes so long after the last one was written is written at once.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Any other waits for so long, and is written with those that come meanwhile. Writing costs many times what an event
@@ -28,46 +28,53 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// answered first, which makes for more of them.
 const BEAT: Duration = Duration::from_millis(1);
 
-/// The answer that a watch is. An error after the beginning is an `ERROR` event, and ends it.
-pub(crate) fn response(
-    kind: KindRef,
-    events: WatchStream,
-    printer: Printer,
-    clock: Clock,
-    closing: Option<&Closing>,
-) -> Response<Body> {
-    let lines = lines(kind, events, printer, clock).map(Ok::<_, ApiError>);
-    let body = match closing.cloned() {
-        Some(Closing(closing)) => body::pieces(lines.take_until(closing.cancelled_owned())),
-        None => body::pieces(lines),
-    };
-    body::answer(StatusCode::OK, JSON, body)
+/// How a watch is answered.
+pub(crate) struct Answer {
+    pub(crate) kind: KindRef,
+    pub(crate) printer: Printer,
+    pub(crate) clock: Clock,
+    /// Whether it has a connection of its own, so that a system call sends what is its own and nothing else.
+    pub(crate) alone: bool,
 }
 
-/// The answer to a watch that fails at once in a way that clients look for in the stream.
-pub(crate) fn failed(kind: KindRef, error: ApiError, printer: Printer, clock: Clock) -> Response<Body> {
-    response(kind, stream::iter([Err(error)]).boxed(), printer, clock, None)
-}
+impl Answer {
+    /// The answer that a watch is. An error after the beginning is an `ERROR` event, and ends it.
+    pub(crate) fn of(self, events: WatchStream, closing: Option<&Closing>) -> Response<Pieced> {
+        let closing = closing.cloned();
+        let lines = self.lines(events).map(Ok::<_, ApiError>);
+        let body = match closing {
+            Some(Closing(closing)) => body::pieces(body::ended_by(lines, closing.cancelled_owned())),
+            None => body::pieces(lines),
+        };
+        body::answer(StatusCode::OK, JSON, body)
+    }
 
-fn lines(
-    kind: KindRef,
-    events: WatchStream,
-    printer: Printer,
-    clock: Clock,
-) -> impl Stream<Item = Bytes> + Send + 'static {
-    let mut columns_sent = false;
-    batches(events, clock).map(move |events| {
-        let printer = printer.at(clock.now());
-        let mut lines = BytesMut::new();
-        for event in events {
-            if let Err(error) = event.and_then(|event| print(&mut lines, event, &kind, &printer, &mut columns_sent)) {
-                // A `Status` always serialises.
-                let status = Bytes::from(serde_json::to_vec(error.status()).unwrap_or_default());
-                put_line(&mut lines, "ERROR", &status.into());
+    /// The answer to a watch that fails at once in a way that clients look for in the stream.
+    pub(crate) fn failed(self, error: ApiError) -> Response<Pieced> {
+        self.of(stream::iter([Err(error)]).boxed(), None)
+    }
+
+    fn lines(self, events: WatchStream) -> BoxStream<'static, Data> {
+        let Self { kind, printer, clock, alone } = self;
+        let mut columns_sent = false;
+        let lines = move |events: Vec<Result<WatchEvent, ApiError>>| {
+            let printer = printer.at(&clock);
+            let mut lines = Vec::with_capacity(4 * events.len());
+            for event in events {
+                if let Err(error) = event.and_then(|event| print(&mut lines, event, &kind, &printer, &mut columns_sent))
+                {
+                    // A `Status` always serialises.
+                    let status = Bytes::from(serde_json::to_vec(error.status()).unwrap_or_default());
+                    put_line(&mut lines, ERROR, status.into());
+                }
             }
+            lines.into_iter().collect()
+        };
+        match alone {
+            true => batches(events, clock).map(lines).boxed(),
+            false => events.ready_chunks(TOGETHER).map(lines).boxed(),
         }
-        lines.freeze()
-    })
+    }
 }
 
 /// The events, together as far as they come within a beat.
@@ -93,45 +100,44 @@ fn batches<E: Send + 'static>(
 
 /// Appends the line of an event.
 fn print(
-    lines: &mut BytesMut,
+    lines: &mut Vec<Bytes>,
     event: WatchEvent,
     kind: &Kind,
     printer: &Printer,
     columns_sent: &mut bool,
 ) -> Result<(), ApiError> {
-    match &event {
-        WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
-            let columns = !std::mem::replace(columns_sent, true);
-            put_line(lines, event_type(&event), &printer.printed(object, columns)?);
-        }
+    let (begin, object) = match &event {
+        WatchEvent::Added(object) => (ADDED, object),
+        WatchEvent::Modified(object) => (MODIFIED, object),
+        WatchEvent::Deleted(object) => (DELETED, object),
         WatchEvent::Bookmark { revision, initial_events_end } => {
             let mut meta = ObjectMeta { resource_version: Some(revision.to_string()), ..ObjectMeta::default() };
             if *initial_events_end {
                 let annotation = (INITIAL_EVENTS_END.to_owned(), "true".to_owned());
                 meta.annotations = Some([annotation].into());
             }
-            put_line(lines, "BOOKMARK", &printer.bookmark(kind, &meta)?.into());
+            put_line(lines, BOOKMARK, printer.bookmark(kind, &meta)?.into());
+            return Ok(());
         }
-    }
+    };
+    let columns = !std::mem::replace(columns_sent, true);
+    put_line(lines, begin, printer.printed(object, columns)?);
     Ok(())
 }
 
-fn event_type(event: &WatchEvent) -> &'static str {
-    match event {
-        WatchEvent::Added(_) => "ADDED",
-        WatchEvent::Modified(_) => "MODIFIED",
-        WatchEvent::Deleted(_) => "DELETED",
-        WatchEvent::Bookmark { .. } => "BOOKMARK",
-    }
-}
+// What the lines begin with, and all end with.
+const ADDED: &str = r#"{"type":"ADDED","object":"#;
+const MODIFIED: &str = r#"{"type":"MODIFIED","object":"#;
+const DELETED: &str = r#"{"type":"DELETED","object":"#;
+const BOOKMARK: &str = r#"{"type":"BOOKMARK","object":"#;
+const ERROR: &str = r#"{"type":"ERROR","object":"#;
+const END: &str = "}\n";
 
-fn put_line(lines: &mut BytesMut, event_type: &str, object: &Printed) {
-    lines.reserve(object.len() + event_type.len() + 24);
-    lines.put_slice(br#"{"type":""#);
-    lines.put_slice(event_type.as_bytes());
-    lines.put_slice(br#"","object":"#);
-    object.put(lines);
-    lines.put_slice(b"}\n");
+/// Appends a line piece by piece: who watches the same shares what the object reads as.
+fn put_line(lines: &mut Vec<Bytes>, begin: &'static str, object: Printed) {
+    lines.push(Bytes::from_static(begin.as_bytes()));
+    lines.extend(object.pieces());
+    lines.push(Bytes::from_static(END.as_bytes()));
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::Streaming;
 use super::protocol::{self, CLOSE, ERROR, Input, Output, RESIZE, STDERR, STDIN, STDOUT};
 use crate::api::{ApiError, Connect, Connection, ExecOptions, ExecSession, Output as From};
-use crate::server::http::body::Body;
+use crate::server::http::body::Pieced;
 use crate::server::http::spdy;
 use crate::server::http::upgrade::{self, Raw, Wanted};
 
@@ -28,7 +28,7 @@ const LINGER: Duration = Duration::from_secs(2);
 type Outputs<'a> = Pin<Box<dyn Sink<Output, Error = ()> + Send + 'a>>;
 
 impl Streaming<'_> {
-    pub(super) async fn exec(self, run: bool) -> Result<Response<Body>, ApiError> {
+    pub(super) async fn exec(self, run: bool) -> Result<Response<Pieced>, ApiError> {
         let options = self.exec_options(run)?;
         let wanted = Wanted::of(self.headers)?;
         let protocol = wanted.choose(if matches!(wanted, Wanted::Spdy { .. }) { SPDY } else { WEBSOCKET })?;

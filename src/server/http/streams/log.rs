@@ -8,11 +8,11 @@ use http::{Response, StatusCode};
 use super::Streaming;
 use crate::api::field::Path;
 use crate::api::{ApiError, Connect, Connection, FieldErrors, GroupKind, LogOptions};
-use crate::server::http::body::{self, Body};
+use crate::server::http::body::{self, Pieced};
 use crate::server::http::listener::Closing;
 
 impl Streaming<'_> {
-    pub(super) async fn log(self) -> Result<Response<Body>, ApiError> {
+    pub(super) async fn log(self) -> Result<Response<Pieced>, ApiError> {
         let options = self.log_options()?;
         let closing = self.closing.clone();
         match self.backend.connect(self.call, &self.target, Connect::Log(options)).await? {

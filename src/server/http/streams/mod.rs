@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Response};
 use hyper::upgrade::OnUpgrade;
 
-use super::body::{Body, no_such_resource};
+use super::body::{Pieced, no_such_resource};
 use super::listener::Closing;
 use super::query::Query;
 use super::upgrade::Sessions;
@@ -36,7 +36,7 @@ pub(crate) fn is_stream(group: &str, resource: &str, subresource: &str) -> bool 
 
 impl Streaming<'_> {
     /// Opens the stream.
-    pub(crate) async fn open(self) -> Result<Response<Body>, ApiError> {
+    pub(crate) async fn open(self) -> Result<Response<Pieced>, ApiError> {
         match self.target.subresource.as_str() {
             "log" => self.log().await,
             "exec" => self.exec(true).await,

@@ -15,7 +15,7 @@ use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 
 use super::Streaming;
 use crate::api::{ApiError, Backend, ByteStream, Call, Connect, Connection, Target};
-use crate::server::http::body::Body;
+use crate::server::http::body::Pieced;
 use crate::server::http::spdy;
 use crate::server::http::upgrade::{self, Raw, Wanted};
 
@@ -54,7 +54,7 @@ impl Ports {
 }
 
 impl Streaming<'_> {
-    pub(super) async fn port_forward(self) -> Result<Response<Body>, ApiError> {
+    pub(super) async fn port_forward(self) -> Result<Response<Pieced>, ApiError> {
         let wanted = Wanted::of(self.headers)?;
         let ports = Ports { backend: Arc::clone(self.backend), call: self.call.clone(), target: self.target };
         match wanted {

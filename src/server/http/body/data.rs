@@ -1,0 +1,115 @@
+//! [`Data`]: what a frame of a body carries.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+
+/// Bytes one after the other that need not stand together: a hundred watches of an object share its JSON, and copy
+/// none of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Data {
+    /// Empty only where all is.
+    first: Bytes,
+    /// None of them empty.
+    rest: VecDeque<Bytes>,
+    length: usize,
+}
+
+impl From<Bytes> for Data {
+    fn from(bytes: Bytes) -> Self {
+        Self { length: bytes.len(), first: bytes, rest: VecDeque::new() }
+    }
+}
+
+impl From<Data> for Bytes {
+    fn from(mut data: Data) -> Self {
+        data.copy_to_bytes(data.remaining()) // which copies only where it is in pieces
+    }
+}
+
+impl FromIterator<Bytes> for Data {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
+        let mut rest: VecDeque<_> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let length = rest.iter().map(Bytes::len).sum();
+        Self { first: rest.pop_front().unwrap_or_default(), rest, length }
+    }
+}
+
+impl Buf for Data {
+    fn remaining(&self) -> usize {
+        self.length
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.first
+    }
+
+    fn chunks_vectored<'a>(&'a self, to: &mut [IoSlice<'a>]) -> usize {
+        let pieces = std::iter::once(&self.first).chain(&self.rest).filter(|piece| !piece.is_empty());
+        to.iter_mut().zip(pieces).map(|(to, piece)| *to = IoSlice::new(piece)).count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        assert!(count <= self.length, "there are {} bytes, not {count}", self.length);
+        self.length -= count;
+        while count >= self.first.len() && !self.first.is_empty() {
+            count -= self.first.len();
+            self.first = self.rest.pop_front().unwrap_or_default();
+        }
+        self.first.advance(count);
+    }
+
+    fn copy_to_bytes(&mut self, count: usize) -> Bytes {
+        if count <= self.first.len() {
+            let taken = self.first.slice(..count);
+            self.advance(count);
+            return taken;
+        }
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count {
+            let piece = &self.first[..self.first.len().min(count - taken.len())];
+            assert!(!piece.is_empty(), "there are {} bytes, not {count}", taken.len());
+            taken.extend_from_slice(piece);
+            self.advance(piece.len());
+        }
+        taken.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_read_as_the_whole(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..5), 0..6),
+            steps in prop::collection::vec((0..3_usize, 0..8_usize), 0..12),
+        ) {
+            let whole = pieces.concat();
+            let mut rest = &whole[..];
+            let mut data: Data = pieces.into_iter().map(Bytes::from).collect();
+            for (step, count) in steps {
+                let count = count.min(rest.len());
+                match step {
+                    0 => data.advance(count),
+                    1 => prop_assert_eq!(data.copy_to_bytes(count), &rest[..count]),
+                    _ => {
+                        let mut slices = [IoSlice::new(&[]); 8];
+                        let filled = data.chunks_vectored(&mut slices);
+                        prop_assert_eq!(slices[..filled].iter().flat_map(|slice| &**slice).copied().collect::<Vec<_>>(), rest);
+                        continue;
+                    }
+                }
+                rest = &rest[count..];
+                prop_assert_eq!(data.remaining(), rest.len());
+                prop_assert_eq!(data.chunk().is_empty(), rest.is_empty());
+                prop_assert!(rest.starts_with(data.chunk()));
+            }
+            prop_assert_eq!(data.copy_to_bytes(rest.len()), rest);
+        }
+    }
+}
