@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::body::{self, JSON, Pieced};
+use super::body::{self, Data, JSON, Pieced};
 use super::negotiate::{Accepted, Form, Media};
 use super::query::{Query, refused};
 use crate::api::field::Path;
@@ -169,30 +169,33 @@ impl Printer {
         let mut items = items.into_iter();
         let mut head = Some(head);
         let mut ended = false;
-        let mut next_piece = move || -> Option<Result<Bytes, ApiError>> {
+        let mut next_piece = move || -> Option<Result<Data, ApiError>> {
             if ended {
                 return None;
             }
-            let mut piece = BytesMut::with_capacity(PIECE);
-            let mut first = head.take().inspect(|head| piece.put_slice(head.as_bytes())).is_some();
-            while piece.len() < PIECE {
+            let (mut piece, mut length) = (Vec::new(), 0);
+            let mut first = head.take().map(|head| piece.push(Bytes::from(head))).is_some();
+            while length < PIECE {
                 let Some(item) = items.next() else {
-                    piece.put_slice(b"]}\n");
+                    piece.push(Bytes::from_static(b"]}\n"));
                     ended = true;
                     break;
                 };
                 if !std::mem::take(&mut first) {
-                    piece.put_u8(b',');
+                    piece.push(Bytes::from_static(b","));
                 }
                 match print(&item) {
-                    Ok(json) => json.put(&mut piece),
+                    Ok(json) => {
+                        length += json.len();
+                        piece.extend(json.pieces());
+                    }
                     Err(error) => {
                         ended = true;
                         return Some(Err(error));
                     }
                 }
             }
-            Some(Ok(piece.freeze()))
+            Some(Ok(piece.into_iter().collect()))
         };
         if self.accepted.media == Media::Json && !self.pretty {
             let pieces = stream::iter(std::iter::from_fn(next_piece));
@@ -200,7 +203,7 @@ impl Printer {
         }
         let mut whole = BytesMut::new();
         while let Some(piece) = next_piece() {
-            whole.extend_from_slice(&piece?);
+            whole.put(piece?);
         }
         self.finish(StatusCode::OK, whole.freeze())
     }

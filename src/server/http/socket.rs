@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,9 +16,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a client may take to read why its connection ends.
 const LINGER: Duration = Duration::from_millis(500);
-
-/// What is held back is sent where it is so much, in so many pieces. TLS holds 64 KiB: it always has room for more.
-const ENOUGH: (usize, usize) = (40 * 1024, 32);
 
 /// A connection. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -33,25 +30,16 @@ struct Shared {
     stream: TcpStream,
     /// How often the task that serves the connection has been polled; nothing while none does.
     turn: AtomicU64,
-    /// Whether what is written is held back for the end of the turn.
-    held: AtomicBool,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        let shared = Shared { stream, turn: AtomicU64::new(0), held: AtomicBool::new(false) };
-        Self { shared: Arc::new(shared), asked: 0 }
+        Self { shared: Arc::new(Shared { stream, turn: AtomicU64::new(0) }), asked: 0 }
     }
 
     /// Whether a task serves the connection in turns.
     pub(super) fn is_in_turn(&self) -> bool {
         self.shared.turn.load(Ordering::Relaxed) != 0
-    }
-
-    /// In turns, refuses from now on what is written, unless it is much: who writes has it still, and sends it when the
-    /// turn ends. Or takes it again.
-    pub(super) fn hold(&self, held: bool) {
-        self.shared.held.store(held && self.is_in_turn(), Ordering::Relaxed);
     }
 
     /// Serves the connection by `task`, which writes in its next turn what answers something read.
@@ -60,7 +48,7 @@ impl Socket {
     /// out. A turn later, the answers for all who had asked are there; they are sent one after the other, and clients
     /// that share a thread are woken once. Where nobody else asks, the next turn comes at once.
     ///
-    /// `send` is called at the end of each turn, to send what was held back in it.
+    /// `send` is called at the end of each turn, to send what has gathered in it.
     ///
     /// # Cancel safety
     /// As that of `task`.
@@ -132,13 +120,8 @@ impl Socket {
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let much = || bytes.len() >= ENOUGH.1 || bytes.iter().map(|piece| piece.len()).sum::<usize>() >= ENOUGH.0;
-        if self.shared.held.load(Ordering::Relaxed) && !much() {
-            return Poll::Pending; // which needs no waker: the turn's end is soon
-        }
         let turn = self.shared.turn.load(Ordering::Relaxed);
         if turn != 0 && turn == self.asked {
             cx.waker().wake_by_ref();
@@ -156,7 +139,7 @@ impl Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, &[io::IoSlice::new(bytes)], |stream| stream.try_write(bytes))
+        self.poll_send(cx, |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -164,7 +147,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, bytes, |stream| stream.try_write_vectored(bytes))
+        self.poll_send(cx, |stream| stream.try_write_vectored(bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -199,16 +182,14 @@ mod tests {
 
         let socket = Socket::new(stream);
         let mut own = socket.clone();
-        let mut answering = Box::pin(socket.in_turns(
-            async move {
-                let mut question = [0];
-                own.read_exact(&mut question).await.unwrap();
-                own.write_all(b"!").await.unwrap();
-                own.write_all(b"!").await.unwrap();
-                question
-            },
-            |_| Poll::Ready(()),
-        ));
+        let answer = async move {
+            let mut question = [0];
+            own.read_exact(&mut question).await.unwrap();
+            own.write_all(b"!").await.unwrap();
+            own.write_all(b"!").await.unwrap();
+            question
+        };
+        let mut answering = Box::pin(socket.in_turns(answer, |_| Poll::Ready(())));
         assert_eq!(answering.as_mut().now_or_never(), None, "it has read in this turn");
         assert_eq!(answering.as_mut().now_or_never(), Some(*b"?"), "all else is done in the next");
         drop(answering);
