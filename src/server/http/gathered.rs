@@ -144,3 +144,104 @@ impl AsyncWrite for Gathered {
         Pin::new(&mut stream.tls).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
+
+    use super::*;
+    use crate::cluster::pki::Authority;
+    use crate::server::http::Tls;
+
+    /// Both ends of a connection, on which something has been sent already.
+    async fn pair() -> (Gathered, Socket, client::TlsStream<TcpStream>) {
+        let authority = Authority::new("test").unwrap();
+        let identity = authority.server(&["localhost"]).unwrap();
+        let tls = Tls::new(&identity.certificate, &identity.key, None).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.certificate().as_bytes()).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = Socket::new(listener.accept().await.unwrap().0);
+        let connector = TlsConnector::from(Arc::new(config));
+        let connected = connector.connect("localhost".try_into().unwrap(), client);
+        let (server, client) = tokio::join!(tls.acceptor().accept(socket.clone()), connected);
+        let (mut server, mut client) = (Gathered::new(server.unwrap()), client.unwrap());
+        // Out of turns, it is a stream as others are.
+        server.write_all(b"first").await.unwrap();
+        server.flush().await.unwrap();
+        client.read_exact(&mut [0; 5]).await.unwrap();
+        (server, socket, client)
+    }
+
+    #[tokio::test]
+    async fn what_a_turn_writes_is_sent_in_one_record_when_it_ends() {
+        let (stream, socket, mut client) = pair().await;
+        let mut own = stream.clone();
+        let raw = client.get_ref().0;
+        let task = async {
+            for part in ["a", "b", "c"] {
+                own.write_all(part.as_bytes()).await.unwrap();
+                own.flush().await.unwrap();
+            }
+            assert_eq!(raw.peek(&mut [0]).now_or_never().map(Result::unwrap), None, "the turn goes on");
+            std::future::pending::<()>().await;
+        };
+        let mut turns = Box::pin(socket.in_turns(task, |cx| stream.send(cx)));
+        assert_eq!(turns.as_mut().now_or_never(), None);
+        let mut record = [0; 1024];
+        let length = raw.peek(&mut record).await.unwrap();
+        assert_eq!(usize::from(u16::from_be_bytes([record[3], record[4]])), length - 5, "one record");
+        drop(turns);
+        let mut read = [0; 3];
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"abc");
+    }
+
+    #[tokio::test]
+    async fn what_is_written_comes_in_order_however_much_it_is() {
+        let (stream, socket, mut client) = pair().await;
+        let sizes = [1, LARGE, 2, LARGE - 1, LARGE - 1, LARGE - 1, 3 * ROOM, 1, COPIED + 1, ROOM];
+        let written: Vec<Vec<u8>> = sizes.iter().zip(1..).map(|(size, byte)| vec![byte; *size]).collect();
+        let expected = written.concat();
+        let mut own = stream.clone();
+        let task = async move {
+            for part in written {
+                own.write_all(&part).await.unwrap();
+            }
+        };
+        let mut read = vec![0; expected.len()];
+        let (_, all) = tokio::join!(socket.in_turns(task, |cx| stream.send(cx)), client.read_exact(&mut read));
+        all.unwrap();
+        assert!(read == expected);
+    }
+
+    #[tokio::test]
+    async fn who_writes_is_told_that_nobody_reads_any_more() {
+        let (stream, socket, client) = pair().await;
+        drop(client);
+        let mut own = stream.clone();
+        let task = async move {
+            loop {
+                if let Err(error) = own.write_all(&[0; 100]).await {
+                    return error;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let error = socket.in_turns(task, |cx| stream.send(cx)).await;
+        assert!(matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset), "{error}");
+    }
+}

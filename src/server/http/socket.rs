@@ -67,7 +67,7 @@ impl Socket {
         });
         let ended = ended.await;
         turn.store(0, Ordering::Relaxed); // it may go on elsewhere, as streams do
-        poll_fn(send).await;
+        let _ = tokio::time::timeout(LINGER, poll_fn(send)).await;
         ended
     }
 

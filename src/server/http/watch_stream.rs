@@ -143,8 +143,12 @@ fn put_line(lines: &mut Vec<Bytes>, begin: &'static str, object: Printed) {
 #[cfg(test)]
 mod tests {
     use futures::channel::mpsc;
+    use k8s_openapi::api::core::v1::ConfigMap;
 
     use super::*;
+    use crate::api::Revision;
+    use crate::server::http::negotiate::{Accepted, Form, Media};
+    use crate::server::http::query::Query;
 
     #[tokio::test(start_paused = true)]
     async fn events_are_written_at_once_after_a_pause_and_together_in_traffic() {
@@ -167,5 +171,22 @@ mod tests {
         assert_eq!(batches.next().now_or_never().flatten(), Some(vec![TOGETHER + 5]), "the rest does not wait");
         drop(sender);
         assert_eq!(batches.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_shares_a_connection_waits_for_nothing() {
+        let kind = Kind::of::<ConfigMap>();
+        let (sender, events) = mpsc::unbounded();
+        let accepted = Accepted { media: Media::Json, form: Form::Whole };
+        let printer = Printer::of(accepted, &Query::default(), jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
+        let mut lines = Answer { kind, printer, clock, alone: false }.lines(events.boxed());
+        for revision in 1..4 {
+            let bookmark = WatchEvent::Bookmark { revision: Revision::from(revision), initial_events_end: false };
+            sender.unbounded_send(Ok(bookmark)).unwrap();
+            let line = Bytes::from(lines.next().now_or_never().flatten().expect("at once"));
+            let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!(line["object"]["metadata"]["resourceVersion"], revision.to_string());
+        }
     }
 }
