@@ -160,7 +160,10 @@ fn container_status(state: &PodState, role: Role, container: &Container, scheme:
         Role::Init | Role::Ephemeral => Some(true),
         _ => Some(running && instances.started),
     };
-    let allocated = state.resources(container);
+    let resources = |last: &runtime::ContainerStatus| match state.resources(container) {
+        Some(allocated) if running => resize::actual(allocated, last.limits),
+        allocated => allocated.cloned().unwrap_or_default(),
+    };
     let restarts = instances.last.as_ref().map_or(instances.attempts, |last| last.attempt);
     ContainerStatus {
         name: container.name.clone(),
@@ -176,12 +179,8 @@ fn container_status(state: &PodState, role: Role, container: &Container, scheme:
             .unwrap_or_default(),
         image_id: instances.last.as_ref().map(|last| last.image_id.clone()).unwrap_or_default(),
         container_id: instances.last.as_ref().map(id),
-        allocated_resources: allocated.and_then(|resources| resources.requests.clone()),
-        resources: instances
-            .last
-            .as_ref()
-            .filter(|_| running)
-            .and_then(|last| Some(resize::actual(allocated?, last.limits))),
+        allocated_resources: instances.last.as_ref().and_then(|_| state.resources(container)?.requests.clone()),
+        resources: instances.last.as_ref().map(resources),
         volume_mounts: volume_mounts(container),
         ..ContainerStatus::default()
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::api::{Patch, WriteOptions};
+use crate::runtime::memory::SimulatedImage;
 use crate::runtime::{Limits, Runtime};
 
 fn sized(cpu: &str, memory: &str) -> Value {
@@ -32,6 +33,26 @@ impl World {
 
 fn limits(resources: &Value) -> Limits {
     Limits::of(&serde_json::from_value(resources.clone()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_tells_what_a_container_has_that_has_been_made() {
+    let world = World::new().await;
+    let wanted = sized("500m", "64Mi");
+    world.runtime.registry().add("nope", SimulatedImage::server().with_pull_failure("not found"));
+    for (name, image, command, resources, told) in [
+        ("waiting", "nope", "sleep 1000", Some(&wanted), (Value::Null, Value::Null)),
+        ("running", "busybox", "sleep 1000", Some(&wanted), (wanted.clone(), wanted["requests"].clone())),
+        ("ended", "busybox", "exit 0", Some(&wanted), (wanted.clone(), wanted["requests"].clone())),
+        ("plain", "busybox", "sleep 1000", None, (json!({}), Value::Null)),
+    ] {
+        let container =
+            json!({ "name": "main", "image": image, "command": ["sh", "-c", command], "resources": resources });
+        world.run(name, json!({ "restartPolicy": "Never", "containers": [container] })).await;
+        world.pass(1).await;
+        let status = world.status(name).await.container_statuses.unwrap().remove(0);
+        assert_eq!((json!(status.resources), json!(status.allocated_resources)), told, "{name}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
