@@ -80,6 +80,29 @@ fn program(options: ExecOptions) -> ExecSession {
     ExecSession { stdin, output, resize, exit }
 }
 
+/// Nodes that never answer, and tell when they are not asked any longer.
+#[derive(Debug)]
+struct Silent(mpsc::UnboundedSender<oneshot::Receiver<()>>);
+
+impl NodeDirectory for Silent {
+    fn endpoint(&self, _: &str) -> Option<Arc<dyn NodeEndpoint>> {
+        Some(Arc::new(Self(self.0.clone())))
+    }
+}
+
+#[async_trait]
+impl NodeEndpoint for Silent {
+    async fn connect(&self, _: &PodRef, _: Connect) -> Result<Connection, ApiError> {
+        let (_asking, asked) = oneshot::channel();
+        self.0.send(asked).unwrap();
+        std::future::pending().await
+    }
+
+    async fn stats(&self, _: Scope) -> Result<Summary, ApiError> {
+        std::future::pending().await
+    }
+}
+
 struct Served {
     remote: RemoteBackend,
     call: Call,
@@ -89,7 +112,11 @@ struct Served {
 }
 
 async fn served() -> Served {
-    let server = Server::builder(Arc::new(MemoryStore::default())).nodes(Arc::new(Echo)).start().await.unwrap();
+    served_with(Arc::new(Echo)).await
+}
+
+async fn served_with(nodes: Arc<dyn NodeDirectory>) -> Served {
+    let server = Server::builder(Arc::new(MemoryStore::default())).nodes(nodes).start().await.unwrap();
     let front = Front::new(Arc::new(server), Config::new(Clock::system(), Random::seeded(1)));
     let authority = Authority::new("test").unwrap();
     let identity = authority.server(&["localhost", "127.0.0.1"]).unwrap();
@@ -243,4 +270,17 @@ async fn ports_and_logs_are_reached_over_the_wire() {
     };
     let text: Vec<Bytes> = text.map(Result::unwrap).collect().await;
     assert_eq!(text.concat(), b"p tail Some(7)\nend\n");
+}
+
+#[tokio::test]
+async fn nothing_goes_on_for_a_client_when_the_listener_is_gone() {
+    let (asked, mut asking) = mpsc::unbounded_channel();
+    let Served { remote, call, _listening: listening, .. } = served_with(Arc::new(Silent(asked))).await;
+    let pod = pod(&remote, &call).await;
+    let log =
+        tokio::spawn(async move { remote.connect(&call, &pod, Connect::Log(LogOptions::default())).await.is_err() });
+    let asked = asking.recv().await.unwrap();
+    drop(listening);
+    assert!(asked.await.is_err(), "the request was dropped");
+    assert!(log.await.unwrap());
 }

@@ -33,6 +33,7 @@ pub(super) struct Gathered(Arc<Mutex<Stream>>);
 #[derive(Debug)]
 struct Stream {
     tls: TlsStream<Socket>,
+    gathers: bool,
     /// What was written and not sent. It has room only while there is something, so that who waits takes none.
     waiting: Vec<u8>,
     /// How much of it TLS has taken.
@@ -42,8 +43,9 @@ struct Stream {
 }
 
 impl Gathered {
-    pub(super) fn new(tls: TlsStream<Socket>) -> Self {
-        Self(Arc::new(Mutex::new(Stream { tls, waiting: Vec::new(), taken: 0, failure: None })))
+    /// `gathers` where there are many writes in a turn: HTTP/1.1 has one, which would be copied for nothing.
+    pub(super) fn new(tls: TlsStream<Socket>, gathers: bool) -> Self {
+        Self(Arc::new(Mutex::new(Stream { tls, gathers, waiting: Vec::new(), taken: 0, failure: None })))
     }
 
     fn stream(&self) -> MutexGuard<'_, Stream> {
@@ -62,14 +64,21 @@ impl Gathered {
 }
 
 impl Stream {
+    fn is_gathering(&self) -> bool {
+        self.gathers && self.tls.get_ref().0.is_in_turn()
+    }
+
     fn write(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         if let Some(error) = self.failure.take() {
             return Poll::Ready(Err(error));
         }
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let gathers = self.tls.get_ref().0.is_in_turn() && length < LARGE;
+        let gathers = self.is_gathering() && length < LARGE;
         if !gathers || self.waiting.len() == ROOM {
             ready!(self.drain(cx))?;
+        }
+        if !gathers && length <= COPIED {
+            return Pin::new(&mut self.tls).poll_write_vectored(cx, pieces);
         }
         if !gathers {
             let parts: Vec<_> = pieces.iter().flat_map(|piece| parts(piece)).collect();
@@ -132,7 +141,7 @@ impl AsyncWrite for Gathered {
         if let Some(error) = stream.failure.take() {
             return Poll::Ready(Err(error));
         }
-        match stream.tls.get_ref().0.is_in_turn() {
+        match stream.is_gathering() {
             true => Poll::Ready(Ok(())), // what there is is sent when the turn ends
             false => stream.flush(cx),
         }
@@ -178,7 +187,7 @@ mod tests {
         let connector = TlsConnector::from(Arc::new(config));
         let connected = connector.connect("localhost".try_into().unwrap(), client);
         let (server, client) = tokio::join!(tls.acceptor().accept(socket.clone()), connected);
-        let (mut server, mut client) = (Gathered::new(server.unwrap()), client.unwrap());
+        let (mut server, mut client) = (Gathered::new(server.unwrap(), true), client.unwrap());
         // Out of turns, it is a stream as others are.
         server.write_all(b"first").await.unwrap();
         server.flush().await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -85,16 +85,20 @@ impl Front {
     }
 }
 
-/// Runs a connection's own tasks (HTTP/2 streams) as long as there is the connection.
-#[derive(Clone, Debug, Default)]
-struct Owned(Arc<Mutex<JoinSet<()>>>);
+/// A connection's own tasks: the streams of HTTP/2.
+type Streams = Mutex<JoinSet<()>>;
+
+/// Runs them as long as there is the connection. They hold what runs them, so that it must not hold them.
+#[derive(Clone, Debug)]
+struct Owned(Weak<Streams>);
 
 impl<F> hyper::rt::Executor<F> for Owned
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(streams) = self.0.upgrade() else { return };
+        let mut tasks = streams.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(future.map(drop));
     }
@@ -152,7 +156,8 @@ impl Shell {
                     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                     let user =
                         certificate.and_then(|der| user_of_certificate(der)).map(|user| PeerUser(Arc::new(user)));
-                    let stream = Gathered::new(stream);
+                    let frames = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    let stream = Gathered::new(stream, frames);
                     let send = stream.clone();
                     self.serve(stream, socket, user, move |cx| send.send(cx)).await;
                 }
@@ -192,7 +197,8 @@ impl Shell {
             let answer = front.answer_in_pieces(request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
-        let mut builder = auto::Builder::new(Owned::default());
+        let streams = Arc::<Streams>::default();
+        let mut builder = auto::Builder::new(Owned(Arc::downgrade(&streams)));
         builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).half_close(true);
         builder
             .http2()
