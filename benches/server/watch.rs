@@ -16,12 +16,14 @@ use crate::{Options, connection, http2};
 const WATCHERS: usize = 100;
 const WRITES: usize = 2_000;
 
+/// A watch that is being answered, over either protocol.
 enum Watch {
-    Http1(connection::Watch),
+    Http1(Box<connection::Watch>),
     Http2(http2::Watch),
 }
 
 impl Watch {
+    /// Reads on, and counts the events that have ended.
     async fn events(&mut self) -> usize {
         match self {
             Self::Http1(watch) => watch.events().await,
@@ -41,7 +43,7 @@ pub(crate) async fn http1(options: &Options) {
     let mut watches = Vec::new();
     for _ in 0..WATCHERS {
         let connection = connector.open().await;
-        watches.push(Watch::Http1(connection.watch(&request("GET", &path(), "", b"")).await));
+        watches.push(Watch::Http1(connection.watch(&request("GET", &path(), "", b"")).await.into()));
     }
     measure("server/wire/watch-100", &server, watches).await;
 }
