@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::IgnoredAny;
 
@@ -30,15 +30,7 @@ impl Printed {
         if self.tail.is_empty() {
             return self.head.clone();
         }
-        let mut whole = Vec::with_capacity(self.len());
-        self.put(&mut whole);
-        whole.into()
-    }
-
-    /// Appends it to what is being written.
-    pub(crate) fn put(&self, to: &mut impl BufMut) {
-        to.put_slice(&self.head);
-        to.put_slice(&self.tail);
+        [&self.head[..], &self.tail[..]].concat().into()
     }
 
     /// The pieces that it is made of, which it shares.

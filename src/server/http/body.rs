@@ -3,10 +3,9 @@
 mod data;
 
 use std::convert::Infallible;
-use std::task::Poll;
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use http::{Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -55,15 +54,6 @@ where
     E: Into<BoxError>,
 {
     StreamBody::new(stream.map(|piece| piece.map(|data| Frame::data(data.into())).map_err(Into::into))).boxed_unsync()
-}
-
-/// The same stream, which ends with `end` where it has nothing more to give by then.
-pub(crate) fn ended_by<S: Stream + Unpin>(mut stream: S, end: impl Future<Output = ()>) -> impl Stream<Item = S::Item> {
-    let mut end = Box::pin(end);
-    stream::poll_fn(move |cx| match stream.poll_next_unpin(cx) {
-        Poll::Ready(item) => Poll::Ready(item),
-        Poll::Pending => end.as_mut().poll(cx).map(|()| None),
-    })
 }
 
 /// The same body, cut off where `end` is cancelled.

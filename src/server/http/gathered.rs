@@ -16,14 +16,14 @@ const ROOM: usize = 64 * 1024;
 /// So much at once is sent as it is, after what was before it.
 const LARGE: usize = 32 * 1024;
 
-/// So much is copied at a time: of more, glibc leaves the copying to the processor, and AMD's takes longer.
+/// So much is copied at a time: of more, glibc 2.36 leaves the copying to the processor, and AMD's takes longer.
 const COPIED: usize = 2048;
 
 fn parts(bytes: &[u8]) -> impl Iterator<Item = IoSlice<'_>> {
     bytes.chunks(COPIED).map(IoSlice::new)
 }
 
-/// A TLS stream that sends what a turn of its [`Socket`] writes when the turn ends.
+/// A TLS stream that sends what a turn of its [`Socket`] writes when the turn ends, where it gathers.
 ///
 /// HTTP/2 flushes after each frame: a hundred watches on one connection would take a record of TLS and a system call
 /// each. Clones are the same stream.

@@ -43,7 +43,7 @@ impl Answer {
         let closing = closing.cloned();
         let lines = self.lines(events).map(Ok::<_, ApiError>);
         let body = match closing {
-            Some(Closing(closing)) => body::pieces(body::ended_by(lines, closing.cancelled_owned())),
+            Some(Closing(closing)) => body::pieces(lines.take_until(closing.cancelled_owned())),
             None => body::pieces(lines),
         };
         body::answer(StatusCode::OK, JSON, body)

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Bytes one after the other that need not stand together: a hundred watches of an object share its JSON, and copy
 /// none of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Data {
     /// Empty only where all is.
     first: Bytes,
@@ -66,14 +66,10 @@ impl Buf for Data {
             self.advance(count);
             return taken;
         }
-        let mut taken = Vec::with_capacity(count);
-        while taken.len() < count {
-            let piece = &self.first[..self.first.len().min(count - taken.len())];
-            assert!(!piece.is_empty(), "there are {} bytes, not {count}", taken.len());
-            taken.extend_from_slice(piece);
-            self.advance(piece.len());
-        }
-        taken.into()
+        assert!(count <= self.length, "there are {} bytes, not {count}", self.length);
+        let mut taken = BytesMut::with_capacity(count);
+        taken.put(self.take(count));
+        taken.freeze()
     }
 }
 
