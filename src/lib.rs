@@ -42,6 +42,7 @@
 //! - `testkit`: the test kits of the public traits.
 
 pub mod api;
+mod aside;
 pub mod client;
 pub mod clock;
 pub mod cluster;

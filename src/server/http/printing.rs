@@ -195,7 +195,7 @@ impl Printer {
                     }
                 }
             }
-            Some(Ok(piece.into_iter().collect()))
+            Some(Ok(Data::from(piece)))
         };
         if self.accepted.media == Media::Json && !self.pretty {
             let pieces = stream::iter(std::iter::from_fn(next_piece));

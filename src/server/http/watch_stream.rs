@@ -1,5 +1,6 @@
 //! Watches on the wire: one JSON document per event and line.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::body::{self, Data, JSON, Pieced};
 use super::listener::Closing;
 use super::printing::Printer;
-use crate::api::{ApiError, Kind, KindRef, Printed, WatchEvent, WatchStream};
+use crate::api::{ApiError, KindRef, Printed, WatchEvent, WatchStream};
+use crate::aside::until;
 use crate::clock::Clock;
 
 /// The annotation of the bookmark that ends the initial events.
@@ -40,11 +42,10 @@ pub(crate) struct Answer {
 impl Answer {
     /// The answer that a watch is. An error after the beginning is an `ERROR` event, and ends it.
     pub(crate) fn of(self, events: WatchStream, closing: Option<&Closing>) -> Response<Pieced> {
-        let closing = closing.cloned();
-        let lines = self.lines(events).map(Ok::<_, ApiError>);
-        let body = match closing {
-            Some(Closing(closing)) => body::pieces(lines.take_until(closing.cancelled_owned())),
-            None => body::pieces(lines),
+        let closing = closing.map(|Closing(closing)| closing);
+        let body = match self.alone {
+            true => body::pieces(until(self.beats(events), closing)),
+            false => body::pieces(until(self.lines(events), closing)),
         };
         body::answer(StatusCode::OK, JSON, body)
     }
@@ -54,26 +55,35 @@ impl Answer {
         self.of(stream::iter([Err(error)]).boxed(), None)
     }
 
-    fn lines(self, events: WatchStream) -> BoxStream<'static, Data> {
-        let Self { kind, printer, clock, alone } = self;
-        let mut columns_sent = false;
-        let lines = move |events: Vec<Result<WatchEvent, ApiError>>| {
-            let printer = printer.at(&clock);
-            let mut lines = Vec::with_capacity(4 * events.len());
-            for event in events {
-                if let Err(error) = event.and_then(|event| print(&mut lines, event, &kind, &printer, &mut columns_sent))
-                {
-                    // A `Status` always serialises.
-                    let status = Bytes::from(serde_json::to_vec(error.status()).unwrap_or_default());
-                    put_line(&mut lines, ERROR, status.into());
-                }
+    /// The lines of all events that are there.
+    fn lines(self, events: WatchStream) -> impl Stream<Item = Result<Data, ApiError>> + Send + Unpin + 'static {
+        let (mut events, mut printing) = (events.fuse(), Printing { answer: self, columns_sent: false });
+        stream::poll_fn(move |context| {
+            let (mut lines, mut printed) = (Vec::new(), 0);
+            while printed < TOGETHER
+                && let Poll::Ready(Some(event)) = events.poll_next_unpin(context)
+            {
+                printing.print(&mut lines, event);
+                printed += 1;
             }
-            lines.into_iter().collect()
+            match printed {
+                0 if events.is_done() => Poll::Ready(None),
+                0 => Poll::Pending,
+                _ => Poll::Ready(Some(Ok(lines.into()))),
+            }
+        })
+    }
+
+    /// The lines of the events of a beat.
+    fn beats(self, events: WatchStream) -> impl Stream<Item = Result<Data, ApiError>> + Send + Unpin + 'static {
+        let batches = batches(events, self.clock);
+        let mut printing = Printing { answer: self, columns_sent: false };
+        let lines = move |events: Vec<_>| {
+            let mut lines = Vec::new();
+            events.into_iter().for_each(|event| printing.print(&mut lines, event));
+            Ok(lines.into())
         };
-        match alone {
-            true => batches(events, clock).map(lines).boxed(),
-            false => events.ready_chunks(TOGETHER).map(lines).boxed(),
-        }
+        batches.map(lines).boxed()
     }
 }
 
@@ -98,31 +108,45 @@ fn batches<E: Send + 'static>(
     })
 }
 
-/// Appends the line of an event.
-fn print(
-    lines: &mut Vec<Bytes>,
-    event: WatchEvent,
-    kind: &Kind,
-    printer: &Printer,
-    columns_sent: &mut bool,
-) -> Result<(), ApiError> {
-    let (begin, object) = match &event {
-        WatchEvent::Added(object) => (ADDED, object),
-        WatchEvent::Modified(object) => (MODIFIED, object),
-        WatchEvent::Deleted(object) => (DELETED, object),
-        WatchEvent::Bookmark { revision, initial_events_end } => {
-            let mut meta = ObjectMeta { resource_version: Some(revision.to_string()), ..ObjectMeta::default() };
-            if *initial_events_end {
-                let annotation = (INITIAL_EVENTS_END.to_owned(), "true".to_owned());
-                meta.annotations = Some([annotation].into());
+/// A watch that is being printed.
+struct Printing {
+    answer: Answer,
+    columns_sent: bool,
+}
+
+impl Printing {
+    /// Appends the line of an event.
+    fn print(&mut self, lines: &mut Vec<Bytes>, event: Result<WatchEvent, ApiError>) {
+        let (begin, object) = match event.and_then(|event| self.printed(&event)) {
+            Ok(printed) => printed,
+            Err(error) => {
+                // A `Status` always serialises.
+                let status = serde_json::to_vec(error.status()).unwrap_or_default();
+                (ERROR, Bytes::from(status).into())
             }
-            put_line(lines, BOOKMARK, printer.bookmark(kind, &meta)?.into());
-            return Ok(());
-        }
-    };
-    let columns = !std::mem::replace(columns_sent, true);
-    put_line(lines, begin, printer.printed(object, columns)?);
-    Ok(())
+        };
+        // Piece by piece: who watches the same shares what the object reads as.
+        let [head, tail] = object.pieces();
+        lines.extend([Bytes::from_static(begin.as_bytes()), head, tail, Bytes::from_static(END.as_bytes())]);
+    }
+
+    fn printed(&mut self, event: &WatchEvent) -> Result<(&'static str, Printed), ApiError> {
+        let (begin, object) = match event {
+            WatchEvent::Added(object) => (ADDED, object),
+            WatchEvent::Modified(object) => (MODIFIED, object),
+            WatchEvent::Deleted(object) => (DELETED, object),
+            WatchEvent::Bookmark { revision, initial_events_end } => {
+                let mut meta = ObjectMeta { resource_version: Some(revision.to_string()), ..ObjectMeta::default() };
+                if *initial_events_end {
+                    let annotation = (INITIAL_EVENTS_END.to_owned(), "true".to_owned());
+                    meta.annotations = Some([annotation].into());
+                }
+                return Ok((BOOKMARK, self.answer.printer.bookmark(&self.answer.kind, &meta)?.into()));
+            }
+        };
+        let columns = !std::mem::replace(&mut self.columns_sent, true);
+        Ok((begin, self.answer.printer.at(&self.answer.clock).printed(object, columns)?))
+    }
 }
 
 // What the lines begin with, and all end with.
@@ -133,20 +157,13 @@ const BOOKMARK: &str = r#"{"type":"BOOKMARK","object":"#;
 const ERROR: &str = r#"{"type":"ERROR","object":"#;
 const END: &str = "}\n";
 
-/// Appends a line piece by piece: who watches the same shares what the object reads as.
-fn put_line(lines: &mut Vec<Bytes>, begin: &'static str, object: Printed) {
-    lines.push(Bytes::from_static(begin.as_bytes()));
-    lines.extend(object.pieces());
-    lines.push(Bytes::from_static(END.as_bytes()));
-}
-
 #[cfg(test)]
 mod tests {
     use futures::channel::mpsc;
     use k8s_openapi::api::core::v1::ConfigMap;
 
     use super::*;
-    use crate::api::Revision;
+    use crate::api::{Kind, Revision};
     use crate::server::http::negotiate::{Accepted, Form, Media};
     use crate::server::http::query::Query;
 
@@ -184,7 +201,7 @@ mod tests {
         for revision in 1..4 {
             let bookmark = WatchEvent::Bookmark { revision: Revision::from(revision), initial_events_end: false };
             sender.unbounded_send(Ok(bookmark)).unwrap();
-            let line = Bytes::from(lines.next().now_or_never().flatten().expect("at once"));
+            let line = Bytes::from(lines.next().now_or_never().flatten().expect("at once").unwrap());
             let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
             assert_eq!(line["object"]["metadata"]["resourceVersion"], revision.to_string());
         }

@@ -1,13 +1,16 @@
 //! Watch: the store's changes as the watcher sees them, through its selectors.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
-use tokio::time::Sleep;
+use futures::{Stream, StreamExt};
+use tokio::time::{Sleep, sleep};
 
 use crate::api::{ApiError, Consistency, Revision, Target, WatchEvent, WatchOptions, WatchStream};
+use crate::aside::Aside;
 use crate::clock::Clock;
 use crate::server::pipeline::Inner;
 use crate::server::selection::Selection;
@@ -55,12 +58,10 @@ impl Inner {
             position: after,
             bookmarks: options.bookmarks.then(|| self.clock.elapsed() + BOOKMARK_EVERY),
             clock: self.clock,
-            end: options.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))),
+            end: options.timeout.map(|timeout| Aside::new(Box::pin(sleep(timeout)))),
             ended: false,
         };
-        // Boxed, as it is moved for every event.
-        let watcher = Box::new(watcher);
-        Ok(stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|event| (event, watcher)) }).boxed())
+        Ok(watcher.boxed())
     }
 }
 
@@ -74,60 +75,60 @@ struct Watcher {
     /// When the next bookmark is due, where they are wanted.
     bookmarks: Option<Duration>,
     clock: Clock,
-    end: Option<std::pin::Pin<Box<Sleep>>>,
+    end: Option<Aside<Pin<Box<Sleep>>>>,
     ended: bool,
 }
 
-impl Watcher {
-    async fn next(&mut self) -> Option<Result<WatchEvent, ApiError>> {
+impl Stream for Watcher {
+    type Item = Result<WatchEvent, ApiError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(event));
+                return Poll::Ready(Some(Ok(event)));
             }
             if self.ended {
-                return None;
+                return Poll::Ready(None);
             }
-            let change = match &mut self.end {
-                None => self.changes.next().await,
-                Some(end) => tokio::select! {
-                    biased;
-                    change = self.changes.next() => change,
-                    () = end => {
+            match self.changes.poll_next_unpin(context) {
+                Poll::Ready(None) => self.ended = true,
+                Poll::Ready(Some(change)) => {
+                    if let Err(error) = change.map_err(ApiError::from).and_then(|change| self.follow(change)) {
                         self.ended = true;
-                        if self.bookmarks.is_some() {
-                            self.bookmark();
-                        }
-                        continue;
+                        return Poll::Ready(Some(Err(error)));
                     }
-                },
-            };
-            match change {
-                None => return None,
-                Some(Err(error)) => {
+                }
+                Poll::Pending => {
+                    let Some(end) = &mut self.end else { return Poll::Pending };
+                    ready!(end.poll(context));
                     self.ended = true;
-                    return Some(Err(error.into()));
-                }
-                Some(Ok(StoreEvent::Progress(revision))) => {
-                    self.position = self.position.max(revision);
                     if self.bookmarks.is_some() {
-                        self.bookmark();
-                    }
-                }
-                Some(Ok(StoreEvent::Change(change))) => {
-                    self.position = change.revision;
-                    match self.seen(&change) {
-                        Ok(event) => self.ready.extend(event),
-                        Err(error) => {
-                            self.ended = true;
-                            return Some(Err(error));
-                        }
-                    }
-                    if self.bookmarks.is_some_and(|due| self.clock.elapsed() >= due) {
                         self.bookmark();
                     }
                 }
             }
         }
+    }
+}
+
+impl Watcher {
+    fn follow(&mut self, event: StoreEvent) -> Result<(), ApiError> {
+        let due = match event {
+            StoreEvent::Progress(revision) => {
+                self.position = self.position.max(revision);
+                self.bookmarks.is_some()
+            }
+            StoreEvent::Change(change) => {
+                self.position = change.revision;
+                let event = self.seen(&change)?;
+                self.ready.extend(event);
+                self.bookmarks.is_some_and(|due| self.clock.elapsed() >= due)
+            }
+        };
+        if due {
+            self.bookmark();
+        }
+        Ok(())
     }
 
     fn bookmark(&mut self) {

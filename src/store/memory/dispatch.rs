@@ -1,27 +1,20 @@
-//! Watchers. There is one channel per watched scope, with the latest changes of that scope; a write looks up
-//! the few channels that it concerns and appends one pointer to each, however many watchers there are.
-//!
-//! A [`Watcher`] keeps its position and pulls: from its channel, or, where it has fallen behind what the
-//! channel keeps, from the history. So a slow watcher costs no memory and slows nobody.
+//! Channels: where watchers find what has changed. There is one per watched scope, with the latest changes of that
+//! scope; a write looks up the few channels that it concerns and appends one pointer to each, however many
+//! [watchers](super::watcher) there are.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::mem;
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 use foldhash::HashMap;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, sleep_until};
+use parking_lot::{Mutex, MutexGuard};
+use slab::Slab;
 
 use super::snapshot::{Moved, Values};
-use super::{Index, Inner, lock};
-use crate::api::{GroupResource, Key, Object, Revision};
-use crate::store::{Change, Scope, StoreError, StoreEvent};
-
-/// How many changes of the history a lagging watcher looks at while it holds the history's lock.
-const STEP: usize = 512;
+use super::{Index, lock};
+use crate::api::{GroupResource, Key, Revision};
+use crate::store::{Change, Scope};
 
 /// The channels of the scopes that are being watched. Its maps are never iterated into behaviour.
 pub(super) struct Channels {
@@ -46,36 +39,28 @@ struct Places {
 
 /// The latest changes of one scope.
 #[derive(Debug)]
-pub(super) struct Channel {
-    ring: Mutex<Ring>,
-    news: Notify,
-}
+pub(super) struct Channel(Mutex<Ring>);
 
 /// All changes of the scope after `since`. What a change holds is the history's to keep: where that has let go of it,
 /// the ring has nothing either. (There is a ring for every node, and all that its pods ever were is a lot.)
 #[derive(Debug)]
-struct Ring {
-    since: Revision,
-    changes: VecDeque<(Revision, Weak<Change>)>,
+pub(super) struct Ring {
+    pub(super) since: Revision,
+    pub(super) changes: VecDeque<(Revision, Weak<Change>)>,
     /// How many changes there were before these.
-    dropped: u64,
+    pub(super) dropped: u64,
     watchers: usize,
+    /// Who has seen all of it, and is to be woken.
+    waiting: Slab<Waker>,
+    /// How often those who waited have been woken.
+    woken: u64,
 }
 
-/// One watch: a position in the changes of a scope.
-pub(super) struct Watcher {
-    store: Arc<Inner>,
-    scope: Scope,
-    channel: Arc<Channel>,
-    /// Every change up to here has been pulled.
-    position: Revision,
-    /// The place in the channel of the next change, once one has been read there.
-    next: Option<u64>,
-    /// Pulled from the history, not yet yielded.
-    backlog: VecDeque<Arc<Change>>,
-    /// Ends when it may have been idle for so long that progress is due. It is not set anew for each event.
-    idle: Option<Pin<Box<Sleep>>>,
-    ended: bool,
+/// Where a watcher waits in a ring: until others have been woken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    woken: u64,
+    at: usize,
 }
 
 // === impl Channels ===
@@ -110,22 +95,28 @@ impl Channels {
         reached
     }
 
-    fn join(&mut self, scope: &Scope, now: Revision) -> Arc<Channel> {
+    pub(super) fn join(&mut self, scope: &Scope, now: Revision) -> Arc<Channel> {
         let new = || {
-            let ring = Ring { since: now, changes: VecDeque::new(), dropped: 0, watchers: 0 };
-            Arc::new(Channel { ring: Mutex::new(ring), news: Notify::new() })
+            let ring =
+                Ring { since: now, changes: VecDeque::new(), dropped: 0, watchers: 0, waiting: Slab::new(), woken: 0 };
+            Arc::new(Channel(Mutex::new(ring)))
         };
         let places = self.places(scope);
         let channel = match &scope.namespace {
             None => places.everywhere.get_or_insert_with(new),
             Some(namespace) => places.by_namespace.entry(Arc::clone(namespace)).or_insert_with(new),
         };
-        lock::lock(&channel.ring).watchers += 1;
+        channel.ring().watchers += 1;
         Arc::clone(channel)
     }
 
-    fn leave(&mut self, scope: &Scope, channel: &Channel) {
-        let mut ring = lock::lock(&channel.ring);
+    pub(super) fn leave(&mut self, scope: &Scope, channel: &Channel, waiting: Option<Waiting>) {
+        let mut ring = channel.ring();
+        if let Some(Waiting { woken, at }) = waiting
+            && woken == ring.woken
+        {
+            ring.waiting.remove(at);
+        }
         ring.watchers -= 1;
         if ring.watchers > 0 {
             return;
@@ -189,8 +180,12 @@ impl Places {
 // === impl Channel ===
 
 impl Channel {
+    pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
+        lock::lock(&self.0)
+    }
+
     fn push(&self, change: &Arc<Change>, capacity: usize) {
-        let mut ring = lock::lock(&self.ring);
+        let mut ring = self.ring();
         if ring.changes.len() == capacity
             && let Some((oldest, _)) = ring.changes.pop_front()
         {
@@ -202,138 +197,26 @@ impl Channel {
 
     /// Wakes the watchers that wait.
     pub(super) fn wake(&self) {
-        self.news.notify_waiters();
+        let mut ring = self.ring();
+        ring.woken += 1;
+        let mut waiting = mem::take(&mut ring.waiting);
+        drop(ring);
+        waiting.drain().for_each(Waker::wake);
     }
 }
 
-// === impl Watcher ===
+// === impl Ring ===
 
-impl Watcher {
-    pub(super) fn new(store: Arc<Inner>, scope: Scope, after: Revision) -> Result<Self, StoreError> {
-        // Under the writer's lock: the channel misses nothing that is written from here on, and the history
-        // has everything before.
-        let mut channels = lock::lock(&store.writer);
-        lock::read(&store.history).scan(after, 0, |_| false)?;
-        let channel = channels.join(&scope, store.snapshot().revision());
-        drop(channels);
-        Ok(Self {
-            store,
-            scope,
-            channel,
-            position: after,
-            next: None,
-            backlog: VecDeque::new(),
-            idle: None,
-            ended: false,
-        })
-    }
-
-    pub(super) async fn next(&mut self) -> Option<Result<StoreEvent, StoreError>> {
-        if self.ended {
-            return None;
-        }
-        if let Some(pulled) = self.pulled() {
-            return Some(pulled);
-        }
-        let store = Arc::clone(&self.store);
-        let channel = Arc::clone(&self.channel);
-        loop {
-            let mut news = std::pin::pin!(channel.news.notified());
-            news.as_mut().enable();
-            let dispatched = Revision::from(store.dispatched.load(Ordering::Acquire));
-            // Again, now that no news can be missed.
-            if let Some(pulled) = self.pulled() {
-                return Some(pulled);
+impl Ring {
+    /// Has `waker` woken with the others that wait. Gives where it waits, which is to be told when it asks again.
+    pub(super) fn wait(&mut self, waiting: Option<Waiting>, waker: &Waker) -> Waiting {
+        let at = match waiting {
+            Some(Waiting { woken, at }) if woken == self.woken => {
+                self.waiting[at].clone_from(waker);
+                at
             }
-            let Some(patience) = store.progress else {
-                news.await;
-                continue;
-            };
-            let due = Instant::now() + patience;
-            let timer = self.idle.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            if timer.is_elapsed() {
-                timer.as_mut().reset(due);
-            }
-            let idle = async {
-                loop {
-                    timer.as_mut().await;
-                    if Instant::now() >= due {
-                        return;
-                    }
-                    timer.as_mut().reset(due);
-                }
-            };
-            tokio::select! {
-                biased;
-                () = news => {}
-                () = idle => {
-                    if dispatched >= self.position {
-                        return Some(Ok(StoreEvent::Progress(dispatched)));
-                    }
-                }
-            }
-        }
+            _ => self.waiting.insert(waker.clone()),
+        };
+        Waiting { woken: self.woken, at }
     }
-
-    /// What there is to yield at once.
-    fn pulled(&mut self) -> Option<Result<StoreEvent, StoreError>> {
-        let pulled = self.pull().map(|change| change.map(StoreEvent::Change)).transpose()?;
-        self.ended = pulled.is_err();
-        Some(pulled)
-    }
-
-    fn pull(&mut self) -> Result<Option<Arc<Change>>, StoreError> {
-        loop {
-            if let Some(change) = self.backlog.pop_front() {
-                return Ok(Some(change));
-            }
-            let ring = lock::lock(&self.channel.ring);
-            if self.position >= ring.since {
-                let known = self.next.and_then(|next| usize::try_from(next.checked_sub(ring.dropped)?).ok());
-                let next =
-                    known.unwrap_or_else(|| ring.changes.partition_point(|(revision, _)| *revision <= self.position));
-                let Some((revision, change)) = ring.changes.get(next) else { return Ok(None) };
-                if let Some(change) = change.upgrade() {
-                    self.position = *revision;
-                    self.next = Some(ring.dropped + next as u64 + 1);
-                    return Ok(Some(change));
-                }
-                // There was nothing before it: the history need not go back any further.
-                self.position = Revision::from(revision.get() - 1);
-            }
-            drop(ring);
-            self.next = None;
-            let within = |change: &Change| contains(&self.scope, change, &self.store.indexes);
-            (self.backlog, self.position) = lock::read(&self.store.history).scan(self.position, STEP, within)?;
-        }
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        lock::lock(&self.store.writer).leave(&self.scope, &self.channel);
-    }
-}
-
-impl fmt::Debug for Watcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher").field("scope", &self.scope).field("position", &self.position).finish_non_exhaustive()
-    }
-}
-
-fn contains(scope: &Scope, change: &Change, indexes: &[Index]) -> bool {
-    let object = &change.object;
-    if *object.kind().stored() != scope.resource
-        || scope.namespace.as_ref().is_some_and(|namespace| **namespace != *object.namespace())
-    {
-        return false;
-    }
-    let Some((field, wanted)) = &scope.index else { return true };
-    let has = |object: &Object| {
-        indexes
-            .iter()
-            .filter(|index| index.field == *field && index.resource == scope.resource)
-            .any(|index| (index.value)(object) == Some(&**wanted))
-    };
-    (!change.deleted && has(object)) || change.previous.as_ref().is_some_and(has)
 }

@@ -3,13 +3,14 @@
 //! The newest snapshot is a persistent map behind one pointer: a read takes the pointer and is done with
 //! locks, a write (one at a time) makes the next map, which shares all but a path with it. Recent changes are
 //! kept in a bounded [`history`]; older snapshots are made from it on demand, by undoing changes. Watchers
-//! pull: see [`dispatch`].
+//! pull: see [`watcher`].
 
 mod dispatch;
 mod history;
 mod lock;
 mod snapshot;
 mod tree;
+mod watcher;
 
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::{Mutex, RwLock};
 
-use self::dispatch::{Channels, Watcher};
+use self::dispatch::Channels;
 use self::history::{History, Views};
 use self::snapshot::Snapshot;
+use self::watcher::Watcher;
 use super::{Change, Page, Range, Scope, Store, StoreError, StoreWatch, Write};
 use crate::api::{GroupResource, Key, Kind, Object, Revision};
 
@@ -219,10 +221,7 @@ impl Store for MemoryStore {
 
     async fn watch(&self, scope: &Scope, after: Revision) -> Result<StoreWatch, StoreError> {
         self.0.check_index(scope)?;
-        let watcher = Watcher::new(Arc::clone(&self.0), scope.clone(), after)?;
-        // Boxed, as it is moved for every event.
-        let watcher = Box::new(watcher);
-        Ok(stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|event| (event, watcher)) }).boxed())
+        Ok(Watcher::new(Arc::clone(&self.0), scope.clone(), after)?.boxed())
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {

@@ -28,10 +28,11 @@ impl From<Data> for Bytes {
     }
 }
 
-impl FromIterator<Bytes> for Data {
-    fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
-        let mut rest: VecDeque<_> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
-        let length = rest.iter().map(Bytes::len).sum();
+impl From<Vec<Bytes>> for Data {
+    fn from(mut pieces: Vec<Bytes>) -> Self {
+        pieces.retain(|piece| !piece.is_empty());
+        let length = pieces.iter().map(Bytes::len).sum();
+        let mut rest = VecDeque::from(pieces);
         Self { first: rest.pop_front().unwrap_or_default(), rest, length }
     }
 }
@@ -87,7 +88,7 @@ mod tests {
         ) {
             let whole = pieces.concat();
             let mut rest = &whole[..];
-            let mut data: Data = pieces.into_iter().map(Bytes::from).collect();
+            let mut data = Data::from(pieces.into_iter().map(Bytes::from).collect::<Vec<_>>());
             for (step, count) in steps {
                 let count = count.min(rest.len());
                 match step {
