@@ -5,6 +5,7 @@ use std::num::ParseIntError;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arrayvec::ArrayString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::kind::{GroupResource, Kind};
@@ -142,16 +143,12 @@ impl Key {
 /// Namespace, a zero byte and name. One is made for every call, so those of usual length are put together without an
 /// allocation that is not kept.
 fn joined(namespace: &str, name: &str) -> Arc<str> {
-    let (mut bytes, at) = ([0; 128], namespace.len() + 1);
-    let length = at + name.len();
-    if let Some(usual) = bytes.get_mut(..length) {
-        usual[..at - 1].copy_from_slice(namespace.as_bytes());
-        usual[at..].copy_from_slice(name.as_bytes());
-        if let Ok(place) = std::str::from_utf8(usual) {
-            return place.into();
-        }
+    let parts = [namespace, "\0", name];
+    let mut usual = ArrayString::<128>::new();
+    match parts.iter().try_for_each(|part| usual.try_push_str(part)) {
+        Ok(()) => usual.as_str().into(),
+        Err(_) => parts.concat().into(),
     }
-    [namespace, name].join("\0").into()
 }
 
 impl fmt::Display for Key {

@@ -2,7 +2,7 @@
 
 mod correlate;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,28 +240,13 @@ async fn write(
 /// Names of events: the object's, and the time in hexadecimal nanoseconds.
 #[derive(Debug, Default)]
 struct Names {
-    /// The last names' numbers, newest last: few, for only those of the same instant matter.
-    recent: VecDeque<(String, i64)>,
-    /// The highest of them.
-    latest: i64,
+    /// The last name's number. Every name has a higher one: of one instant (of virtual time) there may be many.
+    latest: i128,
 }
 
 impl Names {
     fn next(&mut self, event: &Recorded) -> String {
-        let object = event.about.name.clone().unwrap_or_default();
-        let mut nanos = i64::try_from(event.time.as_nanosecond()).unwrap_or(i64::MAX);
-        // Mostly time has passed since any of them.
-        if nanos <= self.latest {
-            for (_, taken) in self.recent.iter().filter(|(name, _)| *name == object) {
-                nanos = nanos.max(taken.saturating_add(1));
-            }
-        }
-        self.latest = self.latest.max(nanos);
-        let name = format!("{object}.{nanos:x}");
-        self.recent.push_back((object, nanos));
-        if self.recent.len() > 256 {
-            self.recent.pop_front();
-        }
-        name
+        self.latest = event.time.as_nanosecond().max(self.latest + 1);
+        format!("{}.{:x}", event.about.name.as_deref().unwrap_or_default(), self.latest)
     }
 }
