@@ -110,7 +110,7 @@ impl Machine {
             Some((Role::Ephemeral, _)) => "spec.ephemeralContainers",
             _ => "spec.containers",
         };
-        let field_path = Some(format!("{list}{{{container}}}"));
+        let field_path = Some([list, "{", container, "}"].concat());
         self.events.record(ObjectReference { field_path, ..reference(pod) }, kind, reason, message.into());
     }
 

@@ -79,7 +79,7 @@ fn dns(machine: &Machine, spec: &PodSpec, namespace: &str, host_network: bool) -
     let domain = &machine.config.cluster_domain;
     let cluster = || Dns {
         servers: machine.config.cluster_dns.iter().map(ToString::to_string).collect(),
-        searches: vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()],
+        searches: vec![[namespace, ".svc.", domain].concat(), ["svc.", domain].concat(), domain.clone()],
         options: vec!["ndots:5".to_owned()],
     };
     let mut dns = match spec.dns_policy.as_deref() {

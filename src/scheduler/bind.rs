@@ -48,7 +48,7 @@ impl Effects {
     /// Binds a pod that counts on its node already; where that fails, it no longer does.
     async fn bind(&self, Decided { scheduler, pod, node, place: _place }: Decided) {
         let Err(error) = scheduler.bind(&self.client, &pod, &node).await else {
-            let message = format!("Successfully assigned {}/{} to {node}", pod.key.namespace, pod.key.name);
+            let message = ["Successfully assigned ", &pod.key.namespace, "/", &pod.key.name, " to ", &node].concat();
             self.events_for(&pod).normal(&*pod.pod, "Scheduled", message);
             return;
         };

@@ -3,7 +3,7 @@
 mod correlate;
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -247,6 +247,11 @@ struct Names {
 impl Names {
     fn next(&mut self, event: &Recorded) -> String {
         self.latest = event.time.as_nanosecond().max(self.latest + 1);
-        format!("{}.{:x}", event.about.name.as_deref().unwrap_or_default(), self.latest)
+        let object = event.about.name.as_deref().unwrap_or_default();
+        let mut name = String::with_capacity(object.len() + 17); // as long as it is in this century and the next
+        name.push_str(object);
+        // Writing to a text does not fail.
+        let _ = write!(name, ".{:x}", self.latest);
+        name
     }
 }

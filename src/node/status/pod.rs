@@ -103,7 +103,7 @@ pub(in crate::node) fn pod_status(
 fn container_status(state: &PodState, role: Role, container: &Container, scheme: &str) -> ContainerStatus {
     let none = Instances::default();
     let instances = state.instances(&container.name).unwrap_or(&none);
-    let id = |status: &runtime::ContainerStatus| format!("{scheme}://{}", status.id);
+    let id = |status: &runtime::ContainerStatus| [scheme, "://", status.id.as_str()].concat();
     let exit = instances.exit();
     let over = state.ending.as_ref().is_some_and(|ending| ending.done);
     let restarting = exit.is_some_and(|exit| restarts(state.spec(), role, container, exit.code));

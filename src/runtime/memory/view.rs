@@ -20,7 +20,7 @@ struct Layer {
 impl Layer {
     /// What `path` (in the container) is in the tree.
     fn inner(&self, path: &str) -> String {
-        format!("{}/{}", self.root, &path[self.path.len()..])
+        [&self.root, "/", &path[self.path.len()..]].concat()
     }
 }
 

@@ -1,9 +1,12 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::time::Instant;
 
 use super::MemoryStore;
 use crate::api::{Draft, GroupResource, Object};
@@ -46,6 +49,62 @@ async fn an_idle_watch_tells_how_far_it_has_come() {
     let busy = create(&store, "a").await;
     let Ok(StoreEvent::Progress(revision)) = next(&mut watch).await else { panic!("wanted progress") };
     assert_eq!(revision, busy.revision());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_tells_so_once_it_has_been_idle_for_so_long() {
+    let patience = Duration::from_secs(60);
+    let store = MemoryStore::builder().progress(Some(patience)).build();
+    let mut watch = store.watch(&Scope::all(maps()), store.revision().await.unwrap()).await.unwrap();
+    let begun = Instant::now();
+    for _ in 0..3 {
+        assert!(watch.next().now_or_never().is_none());
+        tokio::time::advance(patience * 2 / 3).await;
+        let name = begun.elapsed().as_secs().to_string();
+        create(&store, &name).await;
+        assert!(matches!(next(&mut watch).await, Ok(StoreEvent::Change(_))));
+    }
+    let last = Instant::now();
+    for times in 1..3 {
+        assert!(matches!(next(&mut watch).await, Ok(StoreEvent::Progress(_))));
+        assert_eq!(last.elapsed(), patience * times);
+    }
+}
+
+/// A task, as far as it can be woken.
+#[derive(Default)]
+struct Task(AtomicUsize);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_watch_wakes_whom_it_was_asked_by_last_and_nobody_once_it_is_dropped() {
+    let store = MemoryStore::builder().progress(None).build();
+    let start = store.revision().await.unwrap();
+    let mut watch = store.watch(&Scope::all(maps()), start).await.unwrap();
+    let mut other = store.watch(&Scope::all(maps()), start).await.unwrap();
+    let [first, second, third] = std::array::from_fn(|_| Arc::new(Task::default()));
+    let asked = |watch: &mut StoreWatch, by: &Arc<Task>| {
+        let waker = Waker::from(Arc::clone(by));
+        watch.poll_next_unpin(&mut Context::from_waker(&waker)).is_ready()
+    };
+    let woken = |task: &Task| task.0.swap(0, Ordering::Relaxed);
+    assert!(!asked(&mut watch, &first) && !asked(&mut watch, &second) && !asked(&mut other, &third));
+    create(&store, "a").await;
+    assert_eq!([&first, &second, &third].map(|task| woken(task)), [0, 1, 1]);
+
+    assert!(asked(&mut watch, &second) && !asked(&mut watch, &second));
+    assert!(asked(&mut other, &third) && !asked(&mut other, &third));
+    drop(watch);
+    assert_eq!(Arc::strong_count(&second), 1);
+    create(&store, "b").await;
+    assert_eq!([&first, &second, &third].map(|task| woken(task)), [0, 0, 1]);
+    drop(other); // which waits no longer
+    assert_eq!(Arc::strong_count(&third), 1);
 }
 
 #[tokio::test(start_paused = true)]
