@@ -1,4 +1,5 @@
-//! The pods that are written: one as small as a pod can be, and one as upstream's clusters are full of (3 KB of JSON).
+//! The pods that are written: one as small as a pod can be, and one as upstream's clusters are full of (3 KB of JSON);
+//! and a ConfigMap, for what is smaller than any pod.
 
 use std::fmt::Write as _;
 
@@ -13,6 +14,11 @@ pub(crate) fn small(name: &str) -> Value {
         "metadata": {"name": name, "labels": {"app": "web"}},
         "spec": {"containers": [{"name": "web", "image": "registry.k8s.io/pause:3.10"}]},
     })
+}
+
+/// A ConfigMap of one short text.
+pub(crate) fn map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"color": "blue"}})
 }
 
 /// A pod as a Deployment of a usual web server makes it.

@@ -13,6 +13,7 @@ use crate::pods::{self, request};
 use crate::process::Process;
 
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const JSON: &str = "application/json";
 
 pub(crate) fn name(number: usize) -> String {
@@ -49,9 +50,14 @@ pub(crate) async fn run(options: &Options) {
     connections = load("get", &server, connections, all(&|n| request("GET", &one(n), "", b"")), 200).await;
     let patch = |n: usize| request("PATCH", &one(n), "application/merge-patch+json", label);
     connections = load("merge-patch", &server, connections, all(&patch), 200).await;
-    lists(&server, &mut connections[0], options.pods).await;
+    lists(&server, &mut connections[0], "list", PODS, options.pods).await;
     Figure::new("server/wire/memory", server.memory(), "MiB").with("pods", options.pods as f64).print();
-    load("delete", &server, connections, all(&|n| request("DELETE", &one(n), "", b"")), 200).await;
+    connections = load("delete", &server, connections, all(&|n| request("DELETE", &one(n), "", b"")), 200).await;
+
+    // Small objects: of those, what comes with each counts.
+    let map = |n: usize| request("POST", MAPS, JSON, pods::map(&name(n)).to_string().as_bytes());
+    connections = load("create-small", &server, connections, all(&map), 201).await;
+    lists(&server, &mut connections[0], "list-small", MAPS, options.pods).await;
 }
 
 /// Sends every request once, each connection the next one as soon as it has its answer.
@@ -96,21 +102,21 @@ async fn load(
 }
 
 /// Lists everything: in one answer, and in twenty pages.
-async fn lists(server: &Process, connection: &mut Connection, count: usize) {
-    for (name, limit) in [("list-whole", None), ("list-20-pages", Some(count.div_ceil(20)))] {
+async fn lists(server: &Process, connection: &mut Connection, what: &str, path: &str, count: usize) {
+    for (name, limit) in [("whole", None), ("20-pages", Some(count.div_ceil(20)))] {
         // The first list may have to print what nobody has asked for yet; the best of the others is how fast it is.
         for round in ["first", "again"] {
             let mut best = f64::MAX;
             let (mut cpu, mut bytes) = (Duration::ZERO, 0);
             for _ in 0..if round == "first" { 1 } else { 5 } {
                 let (before, start) = (server.cpu(), Instant::now());
-                bytes = list(connection, limit).await;
+                bytes = list(connection, path, limit).await;
                 let took = start.elapsed().as_secs_f64() * 1000.0;
                 if took < best {
                     (best, cpu) = (took, server.cpu() - before);
                 }
             }
-            Figure::new(&format!("server/wire/{name}-{round}"), best, "ms")
+            Figure::new(&format!("server/wire/{what}-{name}-{round}"), best, "ms")
                 .with("bytes", bytes as f64)
                 .with("server_cpu_ms", cpu.as_secs_f64() * 1000.0)
                 .print();
@@ -118,14 +124,14 @@ async fn lists(server: &Process, connection: &mut Connection, count: usize) {
     }
 }
 
-async fn list(connection: &mut Connection, limit: Option<usize>) -> usize {
+async fn list(connection: &mut Connection, all: &str, limit: Option<usize>) -> usize {
     let mut bytes = 0;
     let mut token = String::new();
     loop {
         let path = match limit {
-            None => PODS.to_owned(),
-            Some(limit) if token.is_empty() => format!("{PODS}?limit={limit}"),
-            Some(limit) => format!("{PODS}?limit={limit}&continue={token}"),
+            None => all.to_owned(),
+            Some(limit) if token.is_empty() => format!("{all}?limit={limit}"),
+            Some(limit) => format!("{all}?limit={limit}&continue={token}"),
         };
         let answer = connection.exchange(&request("GET", &path, "", b"")).await;
         assert_eq!(answer.code, 200);

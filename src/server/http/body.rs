@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, BodyStream, Full, StreamBody, combinators::UnsyncB
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::data::Data;
+pub(crate) use self::data::{Data, Pieces};
 use crate::api::{ApiError, Reason};
 
 /// An error of a body's source.

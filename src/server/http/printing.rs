@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::body::{self, Data, JSON, Pieced};
+use super::body::{self, Data, JSON, Pieced, Pieces};
 use super::negotiate::{Accepted, Form, Media};
 use super::query::{Query, refused};
 use crate::api::field::Path;
@@ -173,7 +173,7 @@ impl Printer {
             if ended {
                 return None;
             }
-            let (mut piece, mut length) = (Vec::new(), 0);
+            let (mut piece, mut length) = (Pieces::default(), 0);
             let mut first = head.take().map(|head| piece.push(Bytes::from(head))).is_some();
             while length < PIECE {
                 let Some(item) = items.next() else {
@@ -187,7 +187,7 @@ impl Printer {
                 match print(&item) {
                     Ok(json) => {
                         length += json.len();
-                        piece.extend(json.pieces());
+                        json.pieces().into_iter().for_each(|part| piece.push(part));
                     }
                     Err(error) => {
                         ended = true;

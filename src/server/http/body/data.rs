@@ -37,6 +37,41 @@ impl From<Vec<Bytes>> for Data {
     }
 }
 
+/// What is at most so long is copied: as a piece of its own it would cost more to send, and a system call sends few of them.
+const SHORT: usize = 1024;
+
+/// [`Data`] that is put together of many pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    long: Vec<Bytes>,
+    /// What comes behind the last of these.
+    short: BytesMut,
+}
+
+impl Pieces {
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        if piece.len() <= SHORT {
+            self.short.extend_from_slice(&piece);
+        } else {
+            self.close();
+            self.long.push(piece);
+        }
+    }
+
+    fn close(&mut self) {
+        if !self.short.is_empty() {
+            self.long.push(self.short.split().freeze());
+        }
+    }
+}
+
+impl From<Pieces> for Data {
+    fn from(mut pieces: Pieces) -> Self {
+        pieces.close();
+        pieces.long.into()
+    }
+}
+
 impl Buf for Data {
     fn remaining(&self) -> usize {
         self.length
@@ -79,6 +114,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn short_pieces_become_one() {
+        let mut pieces = Pieces::default();
+        let texts = ["a".repeat(SHORT), "b".to_owned(), "c".repeat(SHORT + 1), "d".to_owned(), String::new()];
+        texts.iter().for_each(|text| pieces.push(text.clone().into()));
+        let data = Data::from(pieces);
+        let mut slices = [IoSlice::new(&[]); 8];
+        let filled = data.chunks_vectored(&mut slices);
+        assert_eq!(slices[..filled].iter().map(|slice| slice.len()).collect::<Vec<_>>(), [SHORT + 1, SHORT + 1, 1]);
+        assert_eq!(Bytes::from(data), texts.concat());
+    }
 
     proptest! {
         #[test]
