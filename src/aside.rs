@@ -3,10 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use futures::stream::{self, Stream, StreamExt};
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// What happens once, and can be seen to have happened without being polled.
 pub(crate) trait Once: Future<Output = ()> + Unpin {
@@ -57,45 +55,6 @@ impl Aside<Pin<Box<Sleep>>> {
     }
 }
 
-/// The end that the cancellation of a token is.
-#[derive(Debug)]
-pub(crate) struct Cancelled {
-    token: CancellationToken,
-    future: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl Aside<Cancelled> {
-    pub(crate) fn of(token: &CancellationToken) -> Self {
-        Self::new(Cancelled { token: token.clone(), future: Box::pin(token.clone().cancelled_owned()) })
-    }
-}
-
-impl Future for Cancelled {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.future.as_mut().poll(context)
-    }
-}
-
-impl Once for Cancelled {
-    fn has_happened(&self) -> bool {
-        self.token.is_cancelled()
-    }
-}
-
-/// The stream, until `end` is cancelled.
-pub(crate) fn until<S: Stream + Unpin>(
-    mut stream: S,
-    end: Option<&CancellationToken>,
-) -> impl Stream<Item = S::Item> + use<S> {
-    let mut end = end.map(Aside::of);
-    stream::poll_fn(move |context| match end.as_mut().map_or(Poll::Pending, |end| end.poll(context)) {
-        Poll::Ready(()) => Poll::Ready(None),
-        Poll::Pending => stream.poll_next_unpin(context),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -117,26 +76,5 @@ mod tests {
         end.reset(begun + Duration::from_secs(3));
         poll_fn(|context| end.poll(context)).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(3));
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_always_has_one_more_item_ends_as_well() {
-        let token = CancellationToken::new();
-        let mut numbers = until(stream::iter(0..), Some(&token));
-        assert_eq!(numbers.next().await, Some(0));
-        token.cancel();
-        assert_eq!(numbers.next().await, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_wakes_whom_it_is_asked_by_last() {
-        let token = CancellationToken::new();
-        let mut end = Aside::of(&token);
-        let first = poll_fn(|context| Poll::Ready(end.poll(context))).await;
-        assert!(first.is_pending());
-        let second = tokio::spawn(async move { poll_fn(|context| end.poll(context)).await });
-        tokio::task::yield_now().await;
-        token.cancel();
-        second.await.unwrap();
     }
 }

@@ -34,10 +34,12 @@ impl Printed {
     }
 
     /// The pieces that it is made of, which it shares.
+    #[cfg(feature = "http")]
     pub(crate) fn pieces(self) -> [Bytes; 2] {
         [self.head, self.tail]
     }
 
+    #[cfg(feature = "http")]
     pub(crate) fn len(&self) -> usize {
         self.head.len() + self.tail.len()
     }

@@ -10,9 +10,9 @@ use http::{Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody, combinators::UnsyncBoxBody};
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::data::{Data, Pieces};
+use super::closing::{self, Closing};
 use crate::api::{ApiError, Reason};
 
 /// An error of a body's source.
@@ -56,9 +56,9 @@ where
     StreamBody::new(stream.map(|piece| piece.map(|data| Frame::data(data.into())).map_err(Into::into))).boxed_unsync()
 }
 
-/// The same body, cut off where `end` is cancelled.
-pub(crate) fn until(body: Pieced, end: CancellationToken) -> Pieced {
-    StreamBody::new(BodyStream::new(body).take_until(end.cancelled_owned())).boxed_unsync()
+/// The same body, cut off when `closing` is cancelled.
+pub(crate) fn until(body: Pieced, closing: &Closing) -> Pieced {
+    StreamBody::new(closing::until(BodyStream::new(body), Some(closing))).boxed_unsync()
 }
 
 /// The same body, keeping `guard` until it has been written or dropped.

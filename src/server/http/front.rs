@@ -11,10 +11,10 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{self, Body, BoxError, Pieced, no_such_resource};
+use super::closing::Closing;
 use super::layers::authenticate::{self, PeerUser};
 use super::layers::limit::Limit;
 use super::layers::{impersonate, timeout, trace, warning};
-use super::listener::Closing;
 use super::metrics::{Labels, Metrics};
 use super::negotiate::{Accepted, Form};
 use super::proxy::Proxying;
@@ -231,10 +231,9 @@ impl Front {
         if path.subresource == "proxy" {
             let random = &config.random;
             let mut response = Proxying { backend, call, random, path, sessions }.run(parts, body).await?;
-            if let Some(Closing(closing)) = parts.extensions.get::<Closing>()
+            if let Some(closing) = parts.extensions.get::<Closing>()
                 && response.status() != StatusCode::SWITCHING_PROTOCOLS
             {
-                let closing = closing.clone();
                 response = response.map(|body| body::until(body, closing));
             }
             return Ok(response.map(|body| body::keeping(body, counted)));

@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::body::BoxError;
+use super::closing::Closing;
 use super::front::Front;
 use super::gathered::Gathered;
 use super::layers::authenticate::PeerUser;
@@ -31,11 +32,6 @@ const MAX_STREAMS: u32 = 1000;
 
 /// How long a client may take to shake hands, or to send the head of a request.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Requests carry it while their connection is served: cancelled when long answers are to end, because the listener
-/// closes or because the client sends no more: it may be gone.
-#[derive(Clone, Debug)]
-pub(crate) struct Closing(pub(crate) CancellationToken);
 
 /// A front that listens. Dropping it closes every connection at once.
 #[derive(Debug)]

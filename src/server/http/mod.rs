@@ -5,6 +5,7 @@
 //! ([`verbs`]), then the printing ([`printing`]).
 
 mod body;
+mod closing;
 mod discovery;
 mod front;
 mod gathered;

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::body::{self, Pieced};
-use super::listener::Closing;
+use super::closing::Closing;
 use crate::api::{ApiError, Reason};
 
 /// The header by which SPDY clients list the protocols that they speak.

@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use serde_json::json;
 
 use super::body::{self, Pieced};
-use super::listener::Closing;
+use super::closing::Closing;
 use super::negotiate::{self, Accepted};
 use super::printing::Printer;
 use super::query::{Query, refused};

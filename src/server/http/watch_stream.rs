@@ -10,10 +10,9 @@ use http::{Response, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::body::{self, Data, JSON, Pieced};
-use super::listener::Closing;
+use super::closing::{Closing, until};
 use super::printing::Printer;
 use crate::api::{ApiError, KindRef, Printed, WatchEvent, WatchStream};
-use crate::aside::until;
 use crate::clock::Clock;
 
 /// The annotation of the bookmark that ends the initial events.
@@ -42,7 +41,6 @@ pub(crate) struct Answer {
 impl Answer {
     /// The answer that a watch is. An error after the beginning is an `ERROR` event, and ends it.
     pub(crate) fn of(self, events: WatchStream, closing: Option<&Closing>) -> Response<Pieced> {
-        let closing = closing.map(|Closing(closing)| closing);
         let body = match self.alone {
             true => body::pieces(until(self.beats(events), closing)),
             false => body::pieces(until(self.lines(events), closing)),

@@ -46,9 +46,13 @@ async fn next(watch: &mut StoreWatch) -> Result<StoreEvent, StoreError> {
 async fn an_idle_watch_tells_how_far_it_has_come() {
     let store = MemoryStore::builder().progress(Some(Duration::from_secs(60))).build();
     let mut watch = store.watch(&Scope::namespace(maps(), "quiet"), store.revision().await.unwrap()).await.unwrap();
-    let busy = create(&store, "a").await;
-    let Ok(StoreEvent::Progress(revision)) = next(&mut watch).await else { panic!("wanted progress") };
-    assert_eq!(revision, busy.revision());
+    for name in ["a", "b"] {
+        // It waits already.
+        assert!(watch.next().now_or_never().is_none());
+        let busy = create(&store, name).await;
+        let Ok(StoreEvent::Progress(revision)) = next(&mut watch).await else { panic!("wanted progress") };
+        assert_eq!(revision, busy.revision());
+    }
 }
 
 #[tokio::test(start_paused = true)]

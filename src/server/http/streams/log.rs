@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
 use http::{Response, StatusCode};
 
 use super::Streaming;
 use crate::api::field::Path;
 use crate::api::{ApiError, Connect, Connection, FieldErrors, GroupKind, LogOptions};
 use crate::server::http::body::{self, Pieced};
-use crate::server::http::listener::Closing;
+use crate::server::http::closing::until;
 
 impl Streaming<'_> {
     pub(super) async fn log(self) -> Result<Response<Pieced>, ApiError> {
@@ -17,11 +16,7 @@ impl Streaming<'_> {
         let closing = self.closing.clone();
         match self.backend.connect(self.call, &self.target, Connect::Log(options)).await? {
             Connection::Log(text) => {
-                let body = match closing {
-                    Some(Closing(closing)) => body::pieces(text.take_until(closing.cancelled_owned())),
-                    None => body::pieces(text),
-                };
-                Ok(body::answer(StatusCode::OK, "text/plain", body))
+                Ok(body::answer(StatusCode::OK, "text/plain", body::pieces(until(text, closing.as_ref()))))
             }
             other => Err(ApiError::internal(format!("asked for logs, got {other:?}"))),
         }

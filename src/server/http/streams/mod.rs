@@ -11,7 +11,7 @@ use http::{HeaderMap, Response};
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Pieced, no_such_resource};
-use super::listener::Closing;
+use super::closing::Closing;
 use super::query::Query;
 use super::upgrade::Sessions;
 use crate::api::{ApiError, Backend, Call, Target};
