@@ -37,30 +37,36 @@ impl From<Vec<Bytes>> for Data {
     }
 }
 
-/// What is at most so long is copied: as a piece of its own it would cost more to send, and a system call sends few of them.
-const SHORT: usize = 1024;
+/// What is at most so long is copied where it stands beside what is as short: as pieces of their own they would cost more to
+/// send, and a system call sends few of them.
+const SHORT: usize = 512;
 
 /// [`Data`] that is put together of many pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
-    long: Vec<Bytes>,
-    /// What comes behind the last of these.
-    short: BytesMut,
+    pieces: Vec<Bytes>,
+    /// A short one that comes behind these.
+    short: Option<Bytes>,
+    /// Or several.
+    shorts: BytesMut,
 }
 
 impl Pieces {
     pub(crate) fn push(&mut self, piece: Bytes) {
-        if piece.len() <= SHORT {
-            self.short.extend_from_slice(&piece);
-        } else {
+        if piece.len() > SHORT {
             self.close();
-            self.long.push(piece);
+            self.pieces.push(piece);
+        } else if self.short.is_none() && self.shorts.is_empty() {
+            self.short = Some(piece);
+        } else {
+            self.shorts.extend(self.short.take().into_iter().chain([piece]));
         }
     }
 
     fn close(&mut self) {
-        if !self.short.is_empty() {
-            self.long.push(self.short.split().freeze());
+        self.pieces.extend(self.short.take());
+        if !self.shorts.is_empty() {
+            self.pieces.push(self.shorts.split().freeze());
         }
     }
 }
@@ -68,7 +74,7 @@ impl Pieces {
 impl From<Pieces> for Data {
     fn from(mut pieces: Pieces) -> Self {
         pieces.close();
-        pieces.long.into()
+        pieces.pieces.into()
     }
 }
 
