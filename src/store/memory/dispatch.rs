@@ -110,18 +110,20 @@ impl Channels {
         Arc::clone(channel)
     }
 
-    pub(super) fn leave(&mut self, scope: &Scope, channel: &Channel, waiting: Option<Waiting>) {
+    /// Ends a watch. Gives whom it would have woken, to be dropped where no lock is held: with it anything may go.
+    pub(super) fn leave(&mut self, scope: &Scope, channel: &Channel, waiting: Option<Waiting>) -> Option<Waker> {
         let mut ring = channel.ring();
-        if let Some(Waiting { woken, at }) = waiting
-            && woken == ring.woken
-        {
-            ring.waiting.remove(at);
-        }
+        let waiting = waiting.filter(|waiting| waiting.woken == ring.woken);
+        let waker = waiting.and_then(|Waiting { at, .. }| ring.waiting.try_remove(at));
         ring.watchers -= 1;
-        if ring.watchers > 0 {
-            return;
+        if ring.watchers == 0 {
+            drop(ring);
+            self.forget(scope);
         }
-        drop(ring);
+        waker
+    }
+
+    fn forget(&mut self, scope: &Scope) {
         let Some(watched) = self.by_resource.get_mut(&scope.resource) else { return };
         match &scope.index {
             None => watched.whole.forget(scope.namespace.as_ref()),
@@ -208,15 +210,18 @@ impl Channel {
 // === impl Ring ===
 
 impl Ring {
-    /// Has `waker` woken with the others that wait. Gives where it waits, which is to be told when it asks again.
-    pub(super) fn wait(&mut self, waiting: Option<Waiting>, waker: &Waker) -> Waiting {
-        let at = match waiting {
-            Some(Waiting { woken, at }) if woken == self.woken => {
-                self.waiting[at].clone_from(waker);
-                at
+    /// Has `waker` woken with the others that wait, from `place` on, where the watcher may have waited before. Gives whom
+    /// it would have woken else, to be dropped where no lock is held.
+    pub(super) fn wait(&mut self, place: &mut Option<Waiting>, waker: &Waker) -> Option<Waker> {
+        match place {
+            Some(Waiting { woken, at }) if *woken == self.woken => {
+                let known = self.waiting.get_mut(*at).filter(|known| !known.will_wake(waker))?;
+                Some(mem::replace(known, waker.clone()))
             }
-            _ => self.waiting.insert(waker.clone()),
-        };
-        Waiting { woken: self.woken, at }
+            _ => {
+                *place = Some(Waiting { woken: self.woken, at: self.waiting.insert(waker.clone()) });
+                None
+            }
+        }
     }
 }

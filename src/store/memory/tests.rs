@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -109,6 +109,24 @@ async fn a_watch_wakes_whom_it_was_asked_by_last_and_nobody_once_it_is_dropped()
     assert_eq!([&first, &second, &third].map(|task| woken(task)), [0, 0, 1]);
     drop(other); // which waits no longer
     assert_eq!(Arc::strong_count(&third), 1);
+}
+
+#[tokio::test]
+async fn whom_a_watch_wakes_may_have_watches_itself() {
+    struct Task(#[expect(dead_code, reason = "it goes with the task")] Mutex<StoreWatch>);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    let store = MemoryStore::builder().progress(None).build();
+    let start = store.revision().await.unwrap();
+    let watch = async || store.watch(&Scope::all(maps()), start).await.unwrap();
+    let mut one = watch().await;
+    for _ in 0..2 {
+        let waker = Waker::from(Arc::new(Task(Mutex::new(watch().await))));
+        assert!(one.poll_next_unpin(&mut Context::from_waker(&waker)).is_pending());
+    }
+    drop(one);
+    assert!(store.0.writer.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

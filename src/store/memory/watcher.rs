@@ -73,7 +73,9 @@ impl Watcher {
                 let next =
                     known.unwrap_or_else(|| ring.changes.partition_point(|(revision, _)| *revision <= self.position));
                 let Some((revision, change)) = ring.changes.get(next) else {
-                    self.waiting = Some(ring.wait(self.waiting, waker));
+                    let other = ring.wait(&mut self.waiting, waker);
+                    drop(ring);
+                    drop(other);
                     return Ok(None);
                 };
                 if let Some(change) = change.upgrade() {
@@ -137,7 +139,7 @@ impl Stream for Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        lock::lock(&self.store.writer).leave(&self.scope, &self.channel, self.waiting);
+        let _waker = lock::lock(&self.store.writer).leave(&self.scope, &self.channel, self.waiting);
     }
 }
 
