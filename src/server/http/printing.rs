@@ -21,6 +21,9 @@ use crate::clock::Clock;
 /// How much of a list is written at a time.
 const PIECE: usize = 64 * 1024;
 
+/// Objects of a list whose JSON is at most so long are copied into it; others are shared.
+const SHORT: usize = 1024;
+
 /// How the answer to one request is printed.
 #[derive(Clone, Debug)]
 pub(crate) struct Printer {
@@ -174,25 +177,28 @@ impl Printer {
                 return None;
             }
             let (mut piece, mut length) = (Pieces::default(), 0);
-            let mut first = head.take().map(|head| piece.push(Bytes::from(head))).is_some();
+            let mut first = head.take().map(|head| piece.share(Bytes::from(head))).is_some();
             while length < PIECE {
                 let Some(item) = items.next() else {
-                    piece.push(Bytes::from_static(b"]}\n"));
+                    piece.copy(b"]}\n");
                     ended = true;
                     break;
                 };
-                if !std::mem::take(&mut first) {
-                    piece.push(Bytes::from_static(b","));
-                }
-                match print(&item) {
-                    Ok(json) => {
-                        length += json.len();
-                        json.pieces().into_iter().for_each(|part| piece.push(part));
-                    }
+                let json = match print(&item) {
+                    Ok(json) => json,
                     Err(error) => {
                         ended = true;
                         return Some(Err(error));
                     }
+                };
+                length += json.len();
+                let comma = if std::mem::take(&mut first) { "" } else { "," };
+                if json.len() <= SHORT {
+                    piece.copy(comma.as_bytes());
+                    json.pieces().iter().for_each(|part| piece.copy(part));
+                } else {
+                    piece.share(Bytes::from_static(comma.as_bytes()));
+                    json.pieces().into_iter().for_each(|part| piece.share(part));
                 }
             }
             Some(Ok(Data::from(piece)))

@@ -37,36 +37,30 @@ impl From<Vec<Bytes>> for Data {
     }
 }
 
-/// What is at most so long is copied where it stands beside what is as short: as pieces of their own they would cost more to
-/// send, and a system call sends few of them.
-const SHORT: usize = 512;
-
 /// [`Data`] that is put together of many pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
-    pieces: Vec<Bytes>,
-    /// A short one that comes behind these.
-    short: Option<Bytes>,
-    /// Or several.
-    shorts: BytesMut,
+    shared: Vec<Bytes>,
+    /// What comes behind the last of these.
+    copied: BytesMut,
 }
 
 impl Pieces {
-    pub(crate) fn push(&mut self, piece: Bytes) {
-        if piece.len() > SHORT {
-            self.close();
-            self.pieces.push(piece);
-        } else if self.short.is_none() && self.shorts.is_empty() {
-            self.short = Some(piece);
-        } else {
-            self.shorts.extend(self.short.take().into_iter().chain([piece]));
-        }
+    /// Adds a piece, which is shared.
+    pub(crate) fn share(&mut self, piece: Bytes) {
+        self.close();
+        self.shared.push(piece);
+    }
+
+    /// Adds a piece together with those that are copied before and behind it: one of its own costs more to send than a
+    /// short one costs to copy, and a system call sends few of them.
+    pub(crate) fn copy(&mut self, piece: &[u8]) {
+        self.copied.extend_from_slice(piece);
     }
 
     fn close(&mut self) {
-        self.pieces.extend(self.short.take());
-        if !self.shorts.is_empty() {
-            self.pieces.push(self.shorts.split().freeze());
+        if !self.copied.is_empty() {
+            self.shared.push(self.copied.split().freeze());
         }
     }
 }
@@ -74,7 +68,7 @@ impl Pieces {
 impl From<Pieces> for Data {
     fn from(mut pieces: Pieces) -> Self {
         pieces.close();
-        pieces.pieces.into()
+        pieces.shared.into()
     }
 }
 
@@ -122,15 +116,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_pieces_become_one() {
+    fn what_is_copied_becomes_one_piece() {
         let mut pieces = Pieces::default();
-        let texts = ["a".repeat(SHORT), "b".to_owned(), "c".repeat(SHORT + 1), "d".to_owned(), String::new()];
-        texts.iter().for_each(|text| pieces.push(text.clone().into()));
+        pieces.copy(b"a");
+        pieces.copy(b"b");
+        pieces.share(Bytes::from_static(b"cd"));
+        pieces.share(Bytes::from_static(b"e"));
+        pieces.copy(b"fg");
         let data = Data::from(pieces);
         let mut slices = [IoSlice::new(&[]); 8];
         let filled = data.chunks_vectored(&mut slices);
-        assert_eq!(slices[..filled].iter().map(|slice| slice.len()).collect::<Vec<_>>(), [SHORT + 1, SHORT + 1, 1]);
-        assert_eq!(Bytes::from(data), texts.concat());
+        assert_eq!(slices[..filled].iter().map(|slice| &**slice).collect::<Vec<_>>(), [&b"ab"[..], b"cd", b"e", b"fg"]);
+        assert_eq!(Bytes::from(data), "abcdefg");
     }
 
     proptest! {
