@@ -11,8 +11,8 @@ pub(crate) trait Once: Future<Output = ()> + Unpin {
     fn has_happened(&self) -> bool;
 }
 
-/// Waits for what happens once. A stream with an end is polled for each of its items and the end with it, which is the
-/// costlier of the two; so whom it is to wake it is told once, and is only looked at from then on.
+/// Waits for what happens once. A timer that is polled with every item of a stream costs more than the item does, so it is
+/// told once whom to wake, and from then on only looked at.
 #[derive(Debug)]
 pub(crate) struct Aside<F> {
     end: F,
@@ -30,7 +30,7 @@ impl<F: Once> Aside<F> {
         if told && !self.end.has_happened() {
             return Poll::Pending;
         }
-        // A task that has done as much as it may at once is not listened to.
+        // A task that has done as much as it may at once is put off unheard.
         let heard = has_budget_remaining();
         let polled = Pin::new(&mut self.end).poll(context);
         self.told = (heard && polled.is_pending()).then(|| context.waker().clone());

@@ -240,7 +240,7 @@ async fn write(
 /// Names of events: the object's, and the time in hexadecimal nanoseconds.
 #[derive(Debug, Default)]
 struct Names {
-    /// The last name's number. Every name has a higher one: of one instant (of virtual time) there may be many.
+    /// The last name's number. The next has a higher one, though it may be of the same instant (of virtual time).
     latest: i128,
 }
 
