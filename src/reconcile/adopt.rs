@@ -17,6 +17,7 @@ pub fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
 /// The reference to the object's controller, where that is of type `K`.
 pub fn controller_of_type<K: ApiType>(meta: &ObjectMeta) -> Option<&OwnerReference> {
     let owner = controller_of(meta).filter(|owner| owner.kind == K::KIND)?;
+    // Mostly it is of the same version, too.
     let group = || owner.api_version.split_once('/').map_or("", |(group, _)| group);
     (owner.api_version == K::API_VERSION || group() == K::GROUP).then_some(owner)
 }

@@ -193,12 +193,13 @@ impl Printer {
                 };
                 length += json.len();
                 let comma = if std::mem::take(&mut first) { "" } else { "," };
-                if json.len() <= SHORT {
-                    piece.copy(comma.as_bytes());
-                    json.pieces().iter().for_each(|part| piece.copy(part));
-                } else {
-                    piece.share(Bytes::from_static(comma.as_bytes()));
-                    json.pieces().into_iter().for_each(|part| piece.share(part));
+                let is_short = json.len() <= SHORT;
+                let [head, tail] = json.pieces();
+                for part in [Bytes::from_static(comma.as_bytes()), head, tail] {
+                    match is_short {
+                        true => piece.copy(&part),
+                        false => piece.share(part),
+                    }
                 }
             }
             Some(Ok(Data::from(piece)))

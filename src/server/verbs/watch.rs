@@ -58,7 +58,7 @@ impl Inner {
             position: after,
             bookmarks: options.bookmarks.then(|| self.clock.elapsed() + BOOKMARK_EVERY),
             clock: self.clock,
-            end: options.timeout.map(|timeout| Aside::new(Box::pin(sleep(timeout)))),
+            end: options.timeout.map(|timeout| Aside::new(sleep(timeout))),
             ended: false,
         };
         Ok(watcher.boxed())
@@ -75,7 +75,7 @@ struct Watcher {
     /// When the next bookmark is due, where they are wanted.
     bookmarks: Option<Duration>,
     clock: Clock,
-    end: Option<Aside<Pin<Box<Sleep>>>>,
+    end: Option<Aside<Sleep>>,
     ended: bool,
 }
 
@@ -100,7 +100,7 @@ impl Stream for Watcher {
                 }
                 Poll::Pending => {
                     let Some(end) = &mut self.end else { return Poll::Pending };
-                    ready!(end.poll(context));
+                    ready!(end.poll(context, Sleep::is_elapsed));
                     self.ended = true;
                     if self.bookmarks.is_some() {
                         self.bookmark();

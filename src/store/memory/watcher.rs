@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures::Stream;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::dispatch::{Channel, Waiting};
 use super::{Index, Inner, lock};
@@ -35,7 +35,7 @@ pub(super) struct Watcher {
     /// When progress is due, while there is nothing else to yield.
     due: Option<Instant>,
     /// Ends when progress may be due. It is not set anew for each event.
-    idle: Option<Aside<Pin<Box<Sleep>>>>,
+    idle: Option<Aside<Sleep>>,
     ended: bool,
 }
 
@@ -97,9 +97,9 @@ impl Watcher {
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(patience) = self.store.progress else { return Poll::Pending };
         let due = *self.due.get_or_insert_with(|| Instant::now() + patience);
-        let idle = self.idle.get_or_insert_with(|| Aside::until(due));
+        let idle = self.idle.get_or_insert_with(|| Aside::new(sleep_until(due)));
         loop {
-            ready!(idle.poll(context));
+            ready!(idle.poll(context, Sleep::is_elapsed));
             if Instant::now() >= due {
                 self.due = None;
                 return Poll::Ready(());
