@@ -25,6 +25,8 @@ pub(super) struct Machine {
     pub(super) host: Arc<str>,
     pub(super) client: Client,
     pub(super) runtime: Arc<dyn Runtime>,
+    /// What the runtime is called, as the IDs of its containers begin.
+    pub(super) runtime_name: String,
     pub(super) events: EventRecorder,
     pub(super) services: ServiceLinks,
     /// What was measured last.
@@ -62,6 +64,7 @@ impl Machine {
             endings: AtomicU64::new(0),
             client,
             config,
+            runtime_name: runtime.info().name,
             runtime,
         }
     }

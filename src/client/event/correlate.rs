@@ -40,6 +40,8 @@ pub(super) struct Correlated {
 pub(super) struct Correlator {
     subjects: HashMap<Arc<str>, Subject>,
     order: VecDeque<Arc<str>>,
+    /// Room for a key.
+    key: String,
 }
 
 /// What one component has told of one object.
@@ -57,7 +59,7 @@ struct Topic {
     kind: EventType,
     reason: String,
     /// The messages of late.
-    messages: Vec<String>,
+    messages: Vec<Arc<str>>,
     last: Timestamp,
     seen: Vec<Seen>,
 }
@@ -65,7 +67,7 @@ struct Topic {
 #[derive(Clone, Debug)]
 struct Seen {
     /// `None`: all that were summed up.
-    message: Option<String>,
+    message: Option<Arc<str>>,
     count: i32,
     first: Timestamp,
     name: Option<String>,
@@ -77,12 +79,12 @@ impl Correlator {
         let key = self.enter(&event);
         let subject = self.subjects.get_mut(&key)?;
         let topic = subject.topic(event.kind, &event.reason, event.time);
-        let summed_up = topic.sums_up(&event.message, event.time);
+        let (message, summed_up) = topic.sums_up(&event.message, event.time);
         if !subject.may_tell(event.time) {
             return None;
         }
         let topic = subject.topic(event.kind, &event.reason, event.time);
-        let seen = topic.seen((!summed_up).then_some(&event.message), event.time);
+        let seen = topic.seen((!summed_up).then_some(message), event.time);
         seen.count = seen.count.saturating_add(1);
         let (count, first, written_as) = (seen.count, seen.first, seen.name.clone());
         if summed_up {
@@ -96,7 +98,8 @@ impl Correlator {
         let Correlated { event, subject, summed_up, .. } = correlated;
         if let Some(subject) = self.subjects.get_mut(subject) {
             let topic = subject.topic(event.kind, &event.reason, event.time);
-            topic.seen((!summed_up).then_some(&event.message), event.time).name = Some(name);
+            let message = (!summed_up).then(|| topic.message(&event.message));
+            topic.seen(message, event.time).name = Some(name);
         }
     }
 
@@ -105,11 +108,15 @@ impl Correlator {
         let about = &event.about;
         let of_object = [&about.uid, &about.name, &about.namespace, &about.kind, &about.api_version, &about.field_path];
         let [uid, name, namespace, kind, version, path] = of_object.map(|text| text.as_deref().unwrap_or_default());
-        let key = [uid, name, namespace, kind, version, path, &event.component, &event.host].join("\n");
-        if let Some((known, _)) = self.subjects.get_key_value(&*key) {
+        self.key.clear();
+        for part in [uid, name, namespace, kind, version, path, &event.component, &event.host] {
+            self.key.push_str(part);
+            self.key.push('\n');
+        }
+        if let Some((known, _)) = self.subjects.get_key_value(self.key.as_str()) {
             return Arc::clone(known);
         }
-        let key: Arc<str> = key.into();
+        let key: Arc<str> = self.key.as_str().into();
         self.order.push_back(Arc::clone(&key));
         if self.order.len() > MEMORY
             && let Some(oldest) = self.order.pop_front()
@@ -149,29 +156,35 @@ impl Subject {
 }
 
 impl Topic {
-    /// Takes in a message. Whether there are so many by now that they are summed up.
-    fn sums_up(&mut self, message: &str, now: Timestamp) -> bool {
+    /// Takes in a message: gives it to keep, and whether there are so many by now that they are summed up.
+    fn sums_up(&mut self, message: &str, now: Timestamp) -> (Arc<str>, bool) {
         if since(now, self.last) > SIMILAR.1 {
             self.messages.clear();
         }
         self.last = now;
-        if self.messages.iter().all(|known| known != message) {
-            self.messages.push(message.to_owned());
+        let message = self.message(message);
+        if self.messages.iter().all(|known| *known != message) {
+            self.messages.push(Arc::clone(&message));
         }
         let too_many = self.messages.len() >= SIMILAR.0;
         if too_many {
             self.messages.remove(0);
         }
-        too_many
+        (message, too_many)
     }
 
-    fn seen(&mut self, message: Option<&String>, now: Timestamp) -> &mut Seen {
-        let known = self.seen.iter().position(|seen| seen.message.as_ref() == message);
+    /// A message to keep: the one of late, where it is the same.
+    fn message(&self, message: &str) -> Arc<str> {
+        self.messages.iter().find(|known| ***known == *message).map_or_else(|| message.into(), Arc::clone)
+    }
+
+    fn seen(&mut self, message: Option<Arc<str>>, now: Timestamp) -> &mut Seen {
+        let known = self.seen.iter().position(|seen| seen.message == message);
         let at = known.unwrap_or_else(|| {
             if self.seen.len() == MESSAGES {
                 self.seen.remove(0);
             }
-            self.seen.push(Seen { message: message.cloned(), count: 0, first: now, name: None });
+            self.seen.push(Seen { message, count: 0, first: now, name: None });
             self.seen.len() - 1
         });
         &mut self.seen[at]

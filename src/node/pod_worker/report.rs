@@ -21,7 +21,7 @@ pub(super) enum Reported {
 
 /// The status that the pod should have.
 pub(super) fn status(machine: &Machine, state: &PodState, pod: &Pod) -> PodStatus {
-    pod_status(state, pod.status.as_ref(), &machine.runtime.info().name, machine.clock().now())
+    pod_status(state, pod.status.as_ref(), &machine.runtime_name, machine.clock().now())
 }
 
 /// Writes that status of this version of the pod; where there is another version meanwhile, the status that this one

@@ -251,7 +251,7 @@ impl Worker {
         if !adopted {
             // Containers that ran before this agent did are past their hooks.
             state.containers.values_mut().for_each(|instances| instances.hooked = instances.is_running());
-            recall::containers(&mut state, &mut self.backoff, &self.machine.runtime.info().name);
+            recall::containers(&mut state, &mut self.backoff, &self.machine.runtime_name);
         }
     }
 

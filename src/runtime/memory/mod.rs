@@ -18,6 +18,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
+
 use self::events::Events;
 use super::{ContainerId, FileTree, Image, SandboxConfig, SandboxId, SandboxStatus};
 use crate::clock::Clock;
@@ -87,8 +89,9 @@ struct Inner {
 
 #[derive(Default)]
 struct Tables {
-    sandboxes: BTreeMap<SandboxId, Sandbox>,
-    containers: BTreeMap<ContainerId, Arc<container::Container>>,
+    /// Neither is walked through where order matters.
+    sandboxes: HashMap<SandboxId, Sandbox>,
+    containers: HashMap<ContainerId, Arc<container::Container>>,
     images: BTreeMap<String, Image>,
     /// Numbers things in the order in which they were made.
     made: u64,
@@ -145,8 +148,8 @@ impl MemoryRuntime {
     /// The ready sandbox of the pod of that UID, with its address.
     pub fn sandbox_of(&self, pod_uid: &str) -> Option<(SandboxId, IpAddr)> {
         let tables = self.tables();
-        let mut ready = tables.sandboxes.values().filter(|sandbox| sandbox.status.ready);
-        let sandbox = ready.find(|sandbox| sandbox.config.uid == pod_uid)?;
+        let ready = tables.sandboxes.values().filter(|sandbox| sandbox.status.ready && sandbox.config.uid == pod_uid);
+        let sandbox = ready.min_by_key(|sandbox| sandbox.number)?;
         Some((sandbox.status.id.clone(), *sandbox.status.ips.first()?))
     }
 
@@ -160,11 +163,12 @@ impl MemoryRuntime {
     /// A pod's running container of that name.
     fn running(&self, pod_uid: &str, container: &str) -> Option<Arc<container::Container>> {
         let tables = self.tables();
-        tables.containers.values().find_map(|candidate| {
-            let sandbox = tables.sandboxes.get(&candidate.sandbox)?;
-            let wanted = sandbox.config.uid == pod_uid
-                && candidate.started_at().is_some()
-                && candidate.status().name == container;
+        let mut of_pod: Vec<_> = tables.sandboxes.values().filter(|sandbox| sandbox.config.uid == pod_uid).collect();
+        of_pod.sort_by_key(|sandbox| sandbox.number);
+        let mut candidates = of_pod.into_iter().flat_map(|sandbox| &sandbox.containers);
+        candidates.find_map(|id| {
+            let candidate = tables.containers.get(id)?;
+            let wanted = candidate.started_at().is_some() && candidate.status().name == container;
             wanted.then(|| Arc::clone(candidate))
         })
     }

@@ -1,10 +1,10 @@
 //! The network of pods: real sockets on loopback addresses, or none at all.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
@@ -70,7 +70,8 @@ impl Network {
     }
 }
 
-type Listeners = BTreeMap<(IpAddr, u16), mpsc::Sender<PodStream>>;
+/// Never walked through.
+type Listeners = HashMap<(IpAddr, u16), mpsc::Sender<PodStream>>;
 
 /// A network in memory, shared by the nodes of a cluster. Clones are the same network.
 #[derive(Clone, Debug, Default)]

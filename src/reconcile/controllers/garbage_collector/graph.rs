@@ -1,14 +1,20 @@
 //! Who owns whom, as far as it has been seen. A pure state machine: objects in, suspects out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use foldhash::HashMap;
+use foldhash::fast::RandomState;
+use indexmap::{IndexMap, IndexSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::api::{GroupResource, Kind, KindRef, Object};
 
 /// The UID of an object.
-pub(super) type Uid = String;
+pub(super) type Uid = Arc<str>;
+
+/// In an order that depends on nothing but on what came and went.
+type Uids = IndexSet<Uid, RandomState>;
 
 /// Says that an object stays until its dependents are gone.
 pub(super) const FOREGROUND: &str = "foregroundDeletion";
@@ -56,8 +62,8 @@ pub(super) struct Graph {
     /// Looked up for every change of any object, and never walked through.
     nodes: HashMap<Uid, Node>,
     /// Who names an object as owner, whether that exists or not.
-    dependents: BTreeMap<Uid, BTreeSet<Uid>>,
-    by_resource: BTreeMap<GroupResource, BTreeSet<Uid>>,
+    dependents: IndexMap<Uid, Uids, RandomState>,
+    by_resource: HashMap<GroupResource, Uids>,
 }
 
 impl Graph {
@@ -86,7 +92,8 @@ impl Graph {
         if self.says_nothing_new(object.uid(), meta) {
             return Vec::new();
         }
-        let (uid, owners) = (object.uid().to_owned(), meta.owner_references.clone().unwrap_or_default());
+        let uid = self.nodes.get_key_value(object.uid()).map_or_else(|| object.uid().into(), |(uid, _)| Arc::clone(uid));
+        let owners = meta.owner_references.clone().unwrap_or_default();
         let node = Node {
             kind: object.kind().clone(),
             namespace: object.namespace().to_owned(),
@@ -109,15 +116,18 @@ impl Graph {
                 && blocks(&old, &owner.uid)
                 && !blocks(&node.owners, &owner.uid)
             {
-                suspects.push(owner.uid.clone());
+                suspects.push(owner.uid.as_str().into());
             }
         }
         for owner in &node.owners {
-            self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
+            match self.dependents.get_mut(owner.uid.as_str()) {
+                Some(dependents) => dependents.insert(Arc::clone(&uid)),
+                None => self.dependents.entry(owner.uid.as_str().into()).or_default().insert(Arc::clone(&uid)),
+            };
             match self.fate(&owner.uid) {
                 Some(Fate::Stays | Fate::Goes) => {}
-                Some(Fate::Orphans) => suspects.push(owner.uid.clone()),
-                Some(Fate::GoesLast) | None if node.fate == Fate::Stays => suspects.push(uid.clone()),
+                Some(Fate::Orphans) => suspects.push(owner.uid.as_str().into()),
+                Some(Fate::GoesLast) | None if node.fate == Fate::Stays => suspects.push(Arc::clone(&uid)),
                 Some(Fate::GoesLast) | None => {}
             }
         }
@@ -125,9 +135,12 @@ impl Graph {
             suspects.extend(self.dependents.get(&uid).into_iter().flatten().cloned());
         }
         if matches!(node.fate, Fate::GoesLast | Fate::Orphans) {
-            suspects.push(uid.clone());
+            suspects.push(Arc::clone(&uid));
         }
-        self.by_resource.entry(node.kind.stored().clone()).or_default().insert(uid.clone());
+        match self.by_resource.get_mut(node.kind.stored()) {
+            Some(all) => all.insert(Arc::clone(&uid)),
+            None => self.by_resource.entry(node.kind.stored().clone()).or_default().insert(Arc::clone(&uid)),
+        };
         self.nodes.insert(uid, node);
         suspects
     }
@@ -148,12 +161,12 @@ impl Graph {
         let mut suspects: Vec<_> = self.dependents.get(uid).into_iter().flatten().cloned().collect();
         if let Some(node) = self.nodes.remove(uid) {
             if let Some(all) = self.by_resource.get_mut(node.kind.stored()) {
-                all.remove(uid);
+                all.swap_remove(uid);
             }
             for owner in &node.owners {
                 self.unlink(&owner.uid, uid);
                 if matches!(self.fate(&owner.uid), Some(Fate::GoesLast | Fate::Orphans)) {
-                    suspects.push(owner.uid.clone());
+                    suspects.push(owner.uid.as_str().into());
                 }
             }
         }
@@ -164,7 +177,7 @@ impl Graph {
     pub(super) fn replace(&mut self, kind: &Kind, objects: &[Object]) -> Vec<Uid> {
         let present: BTreeSet<_> = objects.iter().map(Object::uid).collect();
         let known = self.by_resource.get(kind.stored()).into_iter().flatten();
-        let gone: Vec<_> = known.filter(|uid| !present.contains(uid.as_str())).cloned().collect();
+        let gone: Vec<_> = known.filter(|uid| !present.contains(&***uid)).cloned().collect();
         let mut suspects: Vec<_> = gone.iter().flat_map(|uid| self.forget(uid)).collect();
         suspects.extend(objects.iter().flat_map(|object| self.observe(object)));
         // Owners that came and went while nobody was watching.
@@ -182,9 +195,9 @@ impl Graph {
 
     fn unlink(&mut self, owner: &str, dependent: &str) {
         if let Some(all) = self.dependents.get_mut(owner) {
-            all.remove(dependent);
+            all.swap_remove(dependent);
             if all.is_empty() {
-                self.dependents.remove(owner);
+                self.dependents.swap_remove(owner);
             }
         }
     }
@@ -197,11 +210,19 @@ fn blocks(owners: &[OwnerReference], uid: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use k8s_openapi::api::core::v1::ConfigMap;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
     use crate::api::{Draft, Revision};
+
+    const NOBODY: [Uid; 0] = [];
+
+    fn uids<const N: usize>(all: [&str; N]) -> [Uid; N] {
+        all.map(Arc::from)
+    }
 
     fn map(uid: &str, revision: u64, change: impl FnOnce(&mut ObjectMeta)) -> Object {
         let mut map = ConfigMap::default();
@@ -223,36 +244,36 @@ mod tests {
     #[test]
     fn what_waits_for_its_dependents_is_looked_at_when_one_is_gone_and_not_before() {
         let mut graph = Graph::default();
-        assert_eq!(graph.observe(&map("owner", 1, |_| {})), [""; 0]);
-        assert_eq!(graph.observe(&map("a", 2, owned_by("owner"))), [""; 0]);
+        assert_eq!(graph.observe(&map("owner", 1, |_| {})), NOBODY);
+        assert_eq!(graph.observe(&map("a", 2, owned_by("owner"))), NOBODY);
         let waits = |meta: &mut ObjectMeta| {
             deleted(meta);
             meta.finalizers = Some(vec![FOREGROUND.to_owned()]);
         };
-        assert_eq!(graph.observe(&map("owner", 3, waits)), ["a", "owner"]);
+        assert_eq!(graph.observe(&map("owner", 3, waits)), uids(["a", "owner"]));
         // A newcomer goes as well.
-        assert_eq!(graph.observe(&map("b", 4, owned_by("owner"))), ["b"]);
+        assert_eq!(graph.observe(&map("b", 4, owned_by("owner"))), uids(["b"]));
         let labelled = |meta: &mut ObjectMeta| {
             owned_by("owner")(meta);
             meta.labels = Some(BTreeMap::from([("color".to_owned(), "red".to_owned())]));
         };
-        assert_eq!(graph.observe(&map("a", 5, labelled)), [""; 0]);
+        assert_eq!(graph.observe(&map("a", 5, labelled)), NOBODY);
         let goes = |meta: &mut ObjectMeta| {
             owned_by("owner")(meta);
             deleted(meta);
         };
-        assert_eq!(graph.observe(&map("a", 6, goes)), [""; 0]);
-        assert_eq!(graph.forget("a"), ["owner"]);
+        assert_eq!(graph.observe(&map("a", 6, goes)), NOBODY);
+        assert_eq!(graph.forget("a"), uids(["owner"]));
         // One that is let go of blocks nobody.
-        assert_eq!(graph.observe(&map("b", 7, |_| {})), ["owner"]);
+        assert_eq!(graph.observe(&map("b", 7, |_| {})), uids(["owner"]));
     }
 
     #[test]
     fn dependents_of_nobody_are_looked_at_once() {
         let mut graph = Graph::default();
-        assert_eq!(graph.observe(&map("a", 1, owned_by("nobody"))), ["a"]);
-        assert_eq!(graph.observe(&map("a", 2, owned_by("nobody"))), [""; 0]);
-        assert_eq!(graph.observe(&map("nobody", 3, |_| {})), [""; 0]);
-        assert_eq!(graph.forget("nobody"), ["a"]);
+        assert_eq!(graph.observe(&map("a", 1, owned_by("nobody"))), uids(["a"]));
+        assert_eq!(graph.observe(&map("a", 2, owned_by("nobody"))), NOBODY);
+        assert_eq!(graph.observe(&map("nobody", 3, |_| {})), NOBODY);
+        assert_eq!(graph.forget("nobody"), uids(["a"]));
     }
 }
