@@ -24,16 +24,14 @@ pub fn controller() -> Controller<Disruptions> {
     let this = Controller::new("controllermanager", Disruptions);
     let this = this.reads::<Deployment>().reads::<ReplicaSet>().reads::<ReplicationController>().reads::<StatefulSet>();
     this.watches(|change: &Change<Pod>, informers| {
-        let budgets = informers.of::<PodDisruptionBudget>();
-        let mut keys = Vec::new();
-        for pod in change.versions() {
-            let all = budgets.list_in(pod.metadata.namespace.as_deref().unwrap_or_default());
-            let selecting = all.iter().filter(|budget| {
-                selector(budget).is_some_and(|selector| selector.matches(pod.metadata.labels.as_ref()))
-            });
-            keys.extend(selecting.map(|budget| ObjectRef::of(&budget.metadata)));
-        }
-        keys
+        let namespace = change.object().metadata.namespace.as_deref().unwrap_or_default();
+        let budgets = informers.of::<PodDisruptionBudget>().list_in(namespace);
+        let selecting = budgets.iter().filter(|budget| {
+            let selects =
+                |selector: LabelSelector| change.versions().any(|pod| selector.matches(pod.metadata.labels.as_ref()));
+            selector(budget).is_some_and(selects)
+        });
+        selecting.map(|budget| ObjectRef::of(&budget.metadata)).collect()
     })
 }
 

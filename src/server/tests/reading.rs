@@ -204,6 +204,19 @@ async fn an_idle_watch_gets_bookmarks_and_one_at_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_ends_in_time_though_there_is_more_to_tell() {
+    let fixture = Fixture::start().await;
+    let options = WatchOptions { timeout: Some(Duration::from_secs(150)), ..WatchOptions::default() };
+    let mut watch = fixture.watch::<ConfigMap>("default", &options).await;
+    for name in ["a", "b"] {
+        fixture.map(name).await;
+    }
+    assert_eq!(noted(&mut watch, 1).await, "+a");
+    tokio::time::advance(Duration::from_secs(151)).await;
+    assert_eq!(noted(&mut watch, 1).await, "end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_from_too_long_ago_has_expired() {
     let fixture = Fixture::start().await;
     let old = fixture.map("a").await.revision();

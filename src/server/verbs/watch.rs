@@ -90,20 +90,20 @@ impl Stream for Watcher {
             if self.ended {
                 return Poll::Ready(None);
             }
-            match self.changes.poll_next_unpin(context) {
-                Poll::Ready(None) => self.ended = true,
-                Poll::Ready(Some(change)) => {
+            let end = self.end.as_mut();
+            if end.is_some_and(|end| end.poll(context, Sleep::is_elapsed).is_ready()) {
+                self.ended = true;
+                if self.bookmarks.is_some() {
+                    self.bookmark();
+                }
+                continue;
+            }
+            match ready!(self.changes.poll_next_unpin(context)) {
+                None => self.ended = true,
+                Some(change) => {
                     if let Err(error) = change.map_err(ApiError::from).and_then(|change| self.follow(change)) {
                         self.ended = true;
                         return Poll::Ready(Some(Err(error)));
-                    }
-                }
-                Poll::Pending => {
-                    let Some(end) = &mut self.end else { return Poll::Pending };
-                    ready!(end.poll(context, Sleep::is_elapsed));
-                    self.ended = true;
-                    if self.bookmarks.is_some() {
-                        self.bookmark();
                     }
                 }
             }

@@ -1,5 +1,5 @@
-//! Channels: where watchers find what has changed. There is one per watched scope, with the latest changes of that
-//! scope; a write looks up the few channels that it concerns and appends one pointer to each, however many
+//! Channels: where watchers find what has changed. There is one per watched scope, with the changes of that scope that
+//! the history remembers; a write looks up the few channels that it concerns and appends one pointer to each, however many
 //! [watchers](super::watcher) there are.
 
 use std::collections::VecDeque;
@@ -17,9 +17,9 @@ use crate::api::{GroupResource, Key, Revision};
 use crate::store::{Change, Scope};
 
 /// The channels of the scopes that are being watched. Its maps are never iterated into behaviour.
+#[derive(Default)]
 pub(super) struct Channels {
     by_resource: HashMap<GroupResource, Watched>,
-    capacity: usize,
 }
 
 /// The channels of one resource.
@@ -37,7 +37,7 @@ struct Places {
     by_namespace: HashMap<Arc<str>, Arc<Channel>>,
 }
 
-/// The latest changes of one scope.
+/// What of the history is in one scope, since it is watched.
 #[derive(Debug)]
 pub(super) struct Channel(Mutex<Ring>);
 
@@ -66,17 +66,21 @@ pub(super) struct Waiting {
 // === impl Channels ===
 
 impl Channels {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { by_resource: HashMap::default(), capacity }
-    }
-
-    /// Appends `change` to the channels whose scope it is in; returns these.
-    pub(super) fn push(&self, key: &Key, change: &Arc<Change>, moved: &Moved, indexes: &[Index]) -> Vec<Arc<Channel>> {
+    /// Appends `change` to the channels whose scope it is in, which let go of what the history has forgotten: all up to
+    /// `floor`. Returns these channels.
+    pub(super) fn push(
+        &self,
+        key: &Key,
+        change: &Arc<Change>,
+        moved: &Moved,
+        indexes: &[Index],
+        floor: Revision,
+    ) -> Vec<Arc<Channel>> {
         let mut reached = Vec::new();
         let Some(watched) = self.by_resource.get(&key.resource) else { return reached };
         let mut reach = |places: &Places| {
             for channel in places.of(key.namespace()) {
-                channel.push(change, self.capacity);
+                channel.push(change, floor);
                 reached.push(Arc::clone(channel));
             }
         };
@@ -186,9 +190,9 @@ impl Channel {
         lock::lock(&self.0)
     }
 
-    fn push(&self, change: &Arc<Change>, capacity: usize) {
+    fn push(&self, change: &Arc<Change>, floor: Revision) {
         let mut ring = self.ring();
-        if ring.changes.len() == capacity
+        while ring.changes.front().is_some_and(|(oldest, _)| *oldest <= floor)
             && let Some((oldest, _)) = ring.changes.pop_front()
         {
             ring.since = oldest;

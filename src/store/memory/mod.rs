@@ -60,7 +60,6 @@ impl Index {
 pub struct MemoryStoreBuilder {
     indexes: Vec<Index>,
     history: usize,
-    queue: usize,
     hot: usize,
     progress: Option<Duration>,
 }
@@ -70,7 +69,6 @@ impl Default for MemoryStoreBuilder {
         Self {
             indexes: vec![Index::pods_by_node()],
             history: 10_000,
-            queue: 1_000,
             hot: 5_000,
             progress: Some(Duration::from_secs(60)),
         }
@@ -90,18 +88,11 @@ impl MemoryStoreBuilder {
         self
     }
 
-    /// How many changes are kept at hand for the watchers of one scope (1 000). One that falls further behind
-    /// reads the history.
-    pub fn queue(mut self, changes: usize) -> Self {
-        self.queue = changes.max(1);
-        self
-    }
-
     /// How many objects of a resource all keep their typed form (5 000), which takes four times the memory of their JSON:
     /// of pods, and of what has a type as large; of smaller ones more, so that they take as much together (of events three
     /// times as many). With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form two
-    /// hundred writes later; with four times more, the JSON is made for it. Reading a typed form that was given up costs
-    /// decoding the JSON.
+    /// hundred writes later; with four times more, the JSON of what is stored is made for that. Reading a typed form that
+    /// was given up costs decoding the JSON.
     pub fn hot(mut self, objects: usize) -> Self {
         self.hot = objects;
         self
@@ -117,7 +108,7 @@ impl MemoryStoreBuilder {
     /// An empty store.
     pub fn build(self) -> MemoryStore {
         MemoryStore(Arc::new(Inner {
-            writer: Mutex::new(Channels::new(self.queue)),
+            writer: Mutex::new(Channels::default()),
             // As etcd, an empty store is at revision 1, so that no snapshot has the revision 0 that means
             // "any" on the wire.
             current: RwLock::new(Arc::new(Snapshot::empty(Revision::from(1), self.indexes.clone()))),
@@ -288,9 +279,14 @@ impl Inner {
             return;
         }
         let next = lock::read(&self.history).newest(RECENT).map(|change| change.object.clone());
-        if let Some(object) = next.filter(|object| self.warmth(object) > PRINTED * self.hot) {
+        if let Some(object) = next.filter(|object| self.warmth(object) > PRINTED * self.hot && self.is_stored(object)) {
             object.print_to_be_cooled();
         }
+    }
+
+    /// Whether it is what is stored now, and no earlier version: that the history forgets anyway.
+    fn is_stored(&self, object: &Object) -> bool {
+        lock::read(&self.current).get(&object.key()).is_some_and(|stored| stored.ptr_eq(object))
     }
 
     /// How many pods take as much memory as all objects of the resource of `object`, if they are typed as it is.
@@ -317,7 +313,7 @@ impl Inner {
             if print && !self.prints.load(Ordering::Relaxed) {
                 self.prints.store(true, Ordering::Relaxed);
             }
-            (warmth > self.hot).then(|| object.cooled(print)).flatten()
+            (warmth > self.hot).then(|| object.cooled(print && self.is_stored(object))).flatten()
         };
         let cooled = history.cool(RECENT, cool);
         let moved = {
@@ -334,7 +330,7 @@ impl Inner {
         let floor = history.floor();
         drop(history);
         self.views.lock().forget(floor);
-        let woken = channels.push(&key, &change, &moved, &self.indexes);
+        let woken = channels.push(&key, &change, &moved, &self.indexes, floor);
         self.dispatched.store(revision.get(), Ordering::Release);
         drop(channels);
         drop((forgotten, cooled));

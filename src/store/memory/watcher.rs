@@ -1,5 +1,5 @@
-//! [`Watcher`]: one watch. It keeps its position and pulls: from its channel, or, where it has fallen behind what the
-//! channel keeps, from the history. So a slow watcher costs no memory and slows nobody.
+//! [`Watcher`]: one watch. It keeps its position and pulls: from its channel, or, where it began before that or the
+//! change has lost its typed form since, from the history. So a slow watcher costs no memory and slows nobody.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::api::{Object, Revision};
 use crate::aside::Aside;
 use crate::store::{Change, Scope, StoreError, StoreEvent};
 
-/// How many changes of the history a lagging watcher looks at while it holds the history's lock.
+/// How many changes of the history a watcher looks at while it holds the history's lock.
 const STEP: usize = 512;
 
 /// One watch: a position in the changes of a scope.

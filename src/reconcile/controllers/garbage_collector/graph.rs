@@ -92,7 +92,8 @@ impl Graph {
         if self.says_nothing_new(object.uid(), meta) {
             return Vec::new();
         }
-        let uid = self.nodes.get_key_value(object.uid()).map_or_else(|| object.uid().into(), |(uid, _)| Arc::clone(uid));
+        let uid =
+            self.nodes.get_key_value(object.uid()).map_or_else(|| object.uid().into(), |(uid, _)| Arc::clone(uid));
         let owners = meta.owner_references.clone().unwrap_or_default();
         let node = Node {
             kind: object.kind().clone(),
