@@ -119,29 +119,45 @@ impl PodNetwork {
 /// Removes a network whose containers are gone. The engine lists a container no more before it has taken it from its
 /// network, which is waited for; what it has forgotten to take is taken by force.
 pub(super) async fn remove(engine: &Engine, id: &str) -> Result<()> {
-    let docker = engine.docker();
+    let mut attached = Vec::new();
     for _ in 0..RETRY.0 {
-        match docker.remove_network(id).await {
+        match engine.docker().remove_network(id).await {
             Err(Error::DockerResponseServerError { status_code: 403, message })
                 if message.contains("active endpoints") => {}
             other => return unless_done(other, "remove a network"),
         }
-        let found = docker.inspect_network(id, None).await.map_err(|error| failed("look at a network", error))?;
-        for (container, endpoint) in found.containers.into_iter().flatten() {
-            // By the container, where the engine still knows which it was.
-            let known = async || match docker.inspect_container(&container, None).await {
-                Err(error) => !is_missing(&error),
-                Ok(_) => true,
-            };
-            if container.starts_with("ep-") || !known().await {
-                let container = endpoint.name.unwrap_or_default();
-                let request = NetworkDisconnectRequest { container, force: Some(true) };
-                unless_done(docker.disconnect_network(id, request).await, "clear a network")?;
-            }
-        }
+        attached = release(engine, id).await?;
         engine.clock().sleep(RETRY.1).await;
     }
-    unless_done(docker.remove_network(id).await, "remove a network")
+    unless_done(engine.docker().remove_network(id).await, "remove a network").map_err(|error| match error {
+        RuntimeError::Engine { operation, message } => {
+            let attached = if attached.is_empty() { "nobody that it knows".to_owned() } else { attached.join(", ") };
+            RuntimeError::Engine { operation, message: format!("{message} (attached: {attached})") }
+        }
+        other => other,
+    })
+}
+
+/// Takes the containers from a network that the engine has no more. Says who was attached to it.
+async fn release(engine: &Engine, id: &str) -> Result<Vec<String>> {
+    let docker = engine.docker();
+    let found = docker.inspect_network(id, None).await.map_err(|error| failed("look at a network", error))?;
+    let mut attached = Vec::new();
+    for (container, endpoint) in found.containers.into_iter().flatten() {
+        // By the container, where the engine still knows which it was.
+        let known = match docker.inspect_container(&container, None).await {
+            _ if container.starts_with("ep-") => false,
+            Err(error) => !is_missing(&error),
+            Ok(_) => true,
+        };
+        let name = endpoint.name.unwrap_or_default();
+        attached.push(format!("{name} ({container}, {})", if known { "a container" } else { "of no container" }));
+        if !known {
+            let request = NetworkDisconnectRequest { container: name, force: Some(true) };
+            unless_done(docker.disconnect_network(id, request).await, "clear a network")?;
+        }
+    }
+    Ok(attached)
 }
 
 /// The network of that name, where the engine has it.

@@ -1,6 +1,6 @@
 //! Channels: where watchers find what has changed. There is one per watched scope, with the changes of that scope that
-//! the history remembers; a write looks up the few channels that it concerns and appends one pointer to each, however many
-//! [watchers](super::watcher) there are.
+//! not all of its [watchers](super::watcher) have seen and the history remembers; a write looks up the few channels that it
+//! concerns and appends one pointer to each, however many watchers there are.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -42,19 +42,32 @@ struct Places {
 pub(super) struct Channel(Mutex<Ring>);
 
 /// All changes of the scope after `since`. What a change holds is the history's to keep: where that has let go of it,
-/// the ring has nothing either. (There is a ring for every node, and all that its pods ever were is a lot.)
+/// the ring has nothing either. (There is a ring for every node, and all that its pods ever were is a lot.) The history in
+/// turn sees by these pointers what somebody has yet to see.
 #[derive(Debug)]
 pub(super) struct Ring {
     pub(super) since: Revision,
-    pub(super) changes: VecDeque<(Revision, Weak<Change>)>,
+    changes: VecDeque<Entry>,
     /// How many changes there were before these.
-    pub(super) dropped: u64,
+    dropped: u64,
     watchers: usize,
     /// Who has seen all of it, and is to be woken.
     waiting: Slab<Waker>,
     /// How often those who waited have been woken.
     woken: u64,
 }
+
+#[derive(Debug)]
+struct Entry {
+    revision: Revision,
+    change: Weak<Change>,
+    /// How many watchers have not done with it. Those have not done with any later one.
+    unseen: usize,
+}
+
+/// Where a watcher is in a ring: the number of the first change that it has not done with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position(u64);
 
 /// Where a watcher waits in a ring: until others have been woken.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +112,8 @@ impl Channels {
         reached
     }
 
-    pub(super) fn join(&mut self, scope: &Scope, now: Revision) -> Arc<Channel> {
+    /// Begins a watch by one who has seen everything up to `after`.
+    pub(super) fn join(&mut self, scope: &Scope, after: Revision, now: Revision) -> (Arc<Channel>, Position) {
         let new = || {
             let ring =
                 Ring { since: now, changes: VecDeque::new(), dropped: 0, watchers: 0, waiting: Slab::new(), woken: 0 };
@@ -110,15 +124,22 @@ impl Channels {
             None => places.everywhere.get_or_insert_with(new),
             Some(namespace) => places.by_namespace.entry(Arc::clone(namespace)).or_insert_with(new),
         };
-        channel.ring().watchers += 1;
-        Arc::clone(channel)
+        let position = channel.ring().join(after);
+        (Arc::clone(channel), position)
     }
 
     /// Ends a watch. Gives whom it would have woken, to be dropped where no lock is held: with it anything may go.
-    pub(super) fn leave(&mut self, scope: &Scope, channel: &Channel, waiting: Option<Waiting>) -> Option<Waker> {
+    pub(super) fn leave(
+        &mut self,
+        scope: &Scope,
+        channel: &Channel,
+        mut position: Position,
+        waiting: Option<Waiting>,
+    ) -> Option<Waker> {
         let mut ring = channel.ring();
         let waiting = waiting.filter(|waiting| waiting.woken == ring.woken);
         let waker = waiting.and_then(|Waiting { at, .. }| ring.waiting.try_remove(at));
+        ring.pass(&mut position, Revision::from(u64::MAX));
         ring.watchers -= 1;
         if ring.watchers == 0 {
             drop(ring);
@@ -192,13 +213,9 @@ impl Channel {
 
     fn push(&self, change: &Arc<Change>, floor: Revision) {
         let mut ring = self.ring();
-        while ring.changes.front().is_some_and(|(oldest, _)| *oldest <= floor)
-            && let Some((oldest, _)) = ring.changes.pop_front()
-        {
-            ring.since = oldest;
-            ring.dropped += 1;
-        }
-        ring.changes.push_back((change.revision, Arc::downgrade(change)));
+        ring.drop_while(|oldest| oldest.revision <= floor);
+        let entry = Entry { revision: change.revision, change: Arc::downgrade(change), unseen: ring.watchers };
+        ring.changes.push_back(entry);
     }
 
     /// Wakes the watchers that wait.
@@ -214,6 +231,47 @@ impl Channel {
 // === impl Ring ===
 
 impl Ring {
+    fn join(&mut self, after: Revision) -> Position {
+        self.watchers += 1;
+        let next = self.changes.partition_point(|entry| entry.revision <= after);
+        for entry in self.changes.range_mut(next..) {
+            entry.unseen += 1;
+        }
+        Position(self.dropped + next as u64)
+    }
+
+    /// The change at `position`. Of one that the history has let go of only the revision is left.
+    pub(super) fn at(&self, position: Position) -> Option<(Revision, Option<Arc<Change>>)> {
+        let entry = self.changes.get(self.index(position))?;
+        Some((entry.revision, entry.change.upgrade()))
+    }
+
+    /// A watcher has done with everything up to `revision`.
+    pub(super) fn pass(&mut self, position: &mut Position, revision: Revision) {
+        let first = self.index(*position);
+        let mut passed = 0;
+        for entry in self.changes.range_mut(first..).take_while(|entry| entry.revision <= revision) {
+            entry.unseen -= 1;
+            passed += 1;
+        }
+        *position = Position(self.dropped + (first + passed) as u64);
+        self.drop_while(|oldest| oldest.unseen == 0);
+    }
+
+    fn drop_while(&mut self, may_go: impl Fn(&Entry) -> bool) {
+        while self.changes.front().is_some_and(&may_go)
+            && let Some(oldest) = self.changes.pop_front()
+        {
+            self.since = oldest.revision;
+            self.dropped += 1;
+        }
+    }
+
+    fn index(&self, position: Position) -> usize {
+        let place = usize::try_from(position.0.saturating_sub(self.dropped));
+        place.unwrap_or(usize::MAX).min(self.changes.len())
+    }
+
     /// Has `waker` woken with the others that wait, from `place` on, where the watcher may have waited before. Gives whom
     /// it would have woken else, to be dropped where no lock is held.
     pub(super) fn wait(&mut self, place: &mut Option<Waiting>, waker: &Waker) -> Option<Waker> {

@@ -7,6 +7,15 @@ use super::snapshot::Snapshot;
 use crate::api::{Object, Revision};
 use crate::store::{Change, StoreError};
 
+/// How many writes later an object may lose its typed form.
+pub(super) const RECENT: usize = 200;
+
+/// … and how many where a watcher has yet to see it, which would have to make the typed form anew.
+pub(super) const PATIENCE: usize = 5_000;
+
+/// How many are cooled with a write, at most: more than come, so that they become fewer when watchers have caught up.
+const AT_ONCE: usize = 2;
+
 /// How many older snapshots are kept for the next page.
 const VIEWS: usize = 16;
 
@@ -16,6 +25,8 @@ pub(super) struct History {
     changes: VecDeque<Arc<Change>>,
     floor: Revision,
     capacity: usize,
+    /// How many of them, the newest, have not been cooled yet.
+    warm: usize,
 }
 
 /// What has lost its typed form.
@@ -35,20 +46,39 @@ pub(super) struct Views(VecDeque<Arc<Snapshot>>);
 
 impl History {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { changes: VecDeque::new(), floor: Revision::ZERO, capacity }
+        Self { changes: VecDeque::new(), floor: Revision::ZERO, capacity, warm: 0 }
     }
 
     /// Appends a change. Gives the one that is forgotten for it: dropping that is nothing to do under a lock.
     pub(super) fn push(&mut self, change: Arc<Change>) -> Option<Arc<Change>> {
         let oldest = if self.changes.len() == self.capacity { self.take_oldest() } else { None };
         self.changes.push_back(change);
+        self.warm += 1;
         oldest
     }
 
-    /// Lets go of typed forms of the change so many before the newest: of the version that it replaced, and as `cooled`
-    /// says of the one that it wrote.
-    pub(super) fn cool(&mut self, behind: usize, cooled: impl FnOnce(&Object) -> Option<Object>) -> Option<Cooled> {
-        let change = self.changes.len().checked_sub(behind + 1).and_then(|at| self.changes.get_mut(at))?;
+    /// The changes that are to be cooled once so many more have been written: not recent any more, and seen by all who watch
+    /// for them, or waited for long enough.
+    pub(super) fn due(&self, coming: usize) -> impl Iterator<Item = &Arc<Change>> {
+        let warm = self.changes.range(self.changes.len() - self.warm..).take(AT_ONCE);
+        let due = warm.zip((0..=self.warm + coming).rev()).take_while(|(change, behind)| {
+            let seen = Arc::weak_count(change) == 0;
+            *behind > if seen { RECENT } else { PATIENCE }
+        });
+        due.map(|(change, _)| change)
+    }
+
+    /// Lets go of typed forms of the changes that are due: of the versions that they replaced, and as `cooled` says of those
+    /// that they wrote.
+    pub(super) fn cool(&mut self, cooled: impl Fn(&Object) -> Option<Object>) -> [Option<Cooled>; AT_ONCE] {
+        std::array::from_fn(|_| self.cool_next(&cooled))
+    }
+
+    fn cool_next(&mut self, cooled: impl Fn(&Object) -> Option<Object>) -> Option<Cooled> {
+        self.due(0).next()?;
+        let at = self.changes.len() - self.warm;
+        self.warm -= 1;
+        let change = &mut self.changes[at];
         let Change { revision, object, previous, deleted } = &**change;
         let before = previous.as_ref().and_then(|previous| previous.cooled(false));
         let cold = match (deleted, &before) {
@@ -63,11 +93,6 @@ impl History {
         let (object, previous) = (cold.unwrap_or_else(|| object.clone()), before.or_else(|| previous.clone()));
         let cold = Arc::new(Change { revision: *revision, object, previous, deleted: *deleted });
         Some(Cooled { current, _before: std::mem::replace(change, cold) })
-    }
-
-    /// The change that comes so many-th from the end.
-    pub(super) fn newest(&self, nth: usize) -> Option<&Arc<Change>> {
-        self.changes.len().checked_sub(nth).and_then(|at| self.changes.get(at))
     }
 
     /// All changes after this are here.
@@ -104,6 +129,7 @@ impl History {
 
     fn take_oldest(&mut self) -> Option<Arc<Change>> {
         let oldest = self.changes.pop_front()?;
+        self.warm = self.warm.min(self.changes.len());
         self.floor = oldest.revision;
         Some(oldest)
     }

@@ -91,8 +91,8 @@ impl MemoryStoreBuilder {
     /// How many objects of a resource all keep their typed form (5 000), which takes four times the memory of their JSON:
     /// of pods, and of what has a type as large; of smaller ones more, so that they take as much together (of events three
     /// times as many). With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form two
-    /// hundred writes later; with four times more, the JSON of what is stored is made for that. Reading a typed form that
-    /// was given up costs decoding the JSON.
+    /// hundred writes later, or when all who watch for it have seen it (five thousand writes later at most); with four times
+    /// more, the JSON of what is stored is made for that. Reading a typed form that was given up costs decoding the JSON.
     pub fn hot(mut self, objects: usize) -> Self {
         self.hot = objects;
         self
@@ -161,9 +161,6 @@ struct Inner {
 
 /// With so many times more objects than may be hot, what was never printed is printed to be cooled.
 const PRINTED: usize = 4;
-
-/// How many writes later an object may lose its typed form.
-const RECENT: usize = 200;
 
 // === impl MemoryStore ===
 
@@ -278,9 +275,11 @@ impl Inner {
         if !self.prints.load(Ordering::Relaxed) {
             return;
         }
-        let next = lock::read(&self.history).newest(RECENT).map(|change| change.object.clone());
-        if let Some(object) = next.filter(|object| self.warmth(object) > PRINTED * self.hot && self.is_stored(object)) {
-            object.print_to_be_cooled();
+        let due: Vec<_> = lock::read(&self.history).due(1).map(|change| change.object.clone()).collect();
+        for object in due {
+            if self.warmth(&object) > PRINTED * self.hot && self.is_stored(&object) {
+                object.print_to_be_cooled();
+            }
         }
     }
 
@@ -315,13 +314,13 @@ impl Inner {
             }
             (warmth > self.hot).then(|| object.cooled(print && self.is_stored(object))).flatten()
         };
-        let cooled = history.cool(RECENT, cool);
+        let cooled = history.cool(cool);
         let moved = {
             // A snapshot that somebody reads stays as it is: what changes is copied.
             let mut current = lock::write(&self.current);
             let after = Arc::make_mut(&mut current);
             let moved = after.put(&key, (!change.deleted).then(|| object.clone()));
-            if let Some((object, cold)) = cooled.as_ref().and_then(|cooled| cooled.current.as_ref()) {
+            for (object, cold) in cooled.iter().flatten().filter_map(|cooled| cooled.current.as_ref()) {
                 after.cool(object, cold.clone());
             }
             after.set_revision(revision);

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
 
 use super::MemoryStore;
+use super::history::{PATIENCE, RECENT};
 use crate::api::{Draft, GroupResource, Object};
 use crate::store::{Range, Scope, Store, StoreError, StoreEvent, StoreWatch, Write};
 
@@ -148,11 +149,11 @@ async fn a_watcher_expires_only_when_the_history_has_lost_its_place() {
 
 #[tokio::test]
 async fn a_watcher_of_a_quiet_scope_is_told_for_as_long_as_the_history_remembers() {
-    let store = MemoryStore::builder().hot(1).history(super::RECENT + 100).progress(None).build();
+    let store = MemoryStore::builder().hot(1).history(PATIENCE + 100).progress(None).build();
     let quiet = Scope::namespace(maps(), "quiet");
     let mut watch = store.watch(&quiet, store.revision().await.unwrap()).await.unwrap();
     let elsewhere = async |round: usize| {
-        for number in 0..super::RECENT + 50 {
+        for number in 0..PATIENCE + 50 {
             create(&store, &format!("m{round}-{number}")).await;
         }
     };
@@ -175,6 +176,46 @@ async fn a_watcher_of_a_quiet_scope_is_told_for_as_long_as_the_history_remembers
     elsewhere(3).await;
     elsewhere(4).await;
     assert!(matches!(next(&mut watch).await, Err(StoreError::Expired { .. })));
+}
+
+#[tokio::test]
+async fn what_a_watcher_has_yet_to_see_cools_when_it_has() {
+    let store = MemoryStore::builder().hot(1).progress(None).build();
+    let start = store.revision().await.unwrap();
+    let watch = async |after| store.watch(&Scope::all(maps()), after).await.unwrap();
+    let (mut slow, mut gone, mut quick) = (watch(start).await, watch(start).await, watch(start).await);
+    let write = async |name: &str| {
+        let object = create(&store, name).await;
+        object.json();
+        object
+    };
+    let first = write("first").await;
+    assert!(matches!(next(&mut quick).await, Ok(StoreEvent::Change(_))));
+    assert!(quick.next().now_or_never().is_none());
+    let resumed = watch(start).await;
+    for number in 0..RECENT + 50 {
+        write(&format!("m{number}")).await;
+    }
+    drop(resumed);
+    assert!(matches!(next(&mut gone).await, Ok(StoreEvent::Change(_))));
+    drop(gone);
+    let is_typed = async || store.get(&first.key()).await.unwrap().unwrap().ptr_eq(&first);
+    assert!(is_typed().await);
+    let Ok(StoreEvent::Change(change)) = next(&mut slow).await else { panic!("wanted a change") };
+    assert!(change.object.ptr_eq(&first));
+    write("another").await;
+    assert!(is_typed().await, "who was told may be busy with it");
+    assert!(matches!(next(&mut slow).await, Ok(StoreEvent::Change(_))));
+    write("one more").await;
+    assert!(!is_typed().await);
+
+    // Twice as many as come: what has waited is soon done.
+    drop((slow, quick));
+    let last = write("last").await;
+    for number in 0..RECENT {
+        write(&format!("n{number}")).await;
+    }
+    assert!(!store.get(&last.key()).await.unwrap().unwrap().ptr_eq(&last));
 }
 
 #[tokio::test]
@@ -212,7 +253,7 @@ async fn what_was_printed_and_is_not_recent_is_cold_and_still_there() {
     let updated = store.commit(write).await.unwrap();
     updated.json();
     store.commit(Write::Delete { key: created[2].key(), expected: created[2].revision() }).await.unwrap();
-    for number in 0..super::RECENT {
+    for number in 0..RECENT {
         create(&store, &format!("n{number}")).await;
     }
     let held = store.list(&Scope::all(maps()), &Range { limit: Some(2), ..Range::default() }).await.unwrap();
@@ -244,7 +285,7 @@ async fn what_cools_is_of_a_resource_of_many_objects_whatever_is_written_meanwhi
     let mut alone = Secret::default();
     (alone.metadata.namespace, alone.metadata.name) = (Some("default".to_owned()), Some("alone".to_owned()));
     let alone = store.commit(Write::create(Draft::new(alone))).await.unwrap();
-    for number in 0..=super::RECENT {
+    for number in 0..=RECENT {
         create(&store, &format!("m{number}")).await.json();
     }
     let kept = store.get(&alone.key()).await.unwrap().unwrap();
@@ -252,7 +293,7 @@ async fn what_cools_is_of_a_resource_of_many_objects_whatever_is_written_meanwhi
 
     let many = create(&store, "many").await;
     let mut secret = alone;
-    for _ in 0..=super::RECENT {
+    for _ in 0..=RECENT {
         let mut draft = secret.draft();
         draft.meta_mut().labels.get_or_insert_default().insert("version".to_owned(), secret.revision().to_string());
         let expected = secret.revision();
@@ -270,7 +311,7 @@ async fn what_is_printed_to_be_cooled_is_what_is_stored() {
     drop(store.commit(Write::update(first.draft(), first.revision())).await.unwrap());
     let name = first.key();
     drop(first);
-    for number in 0..=super::RECENT {
+    for number in 0..=RECENT {
         create(&store, &format!("m{number}")).await;
     }
     let mut watch = store.watch(&Scope::all(maps()), start).await.unwrap();
@@ -283,11 +324,11 @@ async fn what_is_printed_to_be_cooled_is_what_is_stored() {
 async fn of_smaller_types_more_objects_stay_typed() {
     let [pods, maps] = [size_of::<Pod>(), size_of::<ConfigMap>()];
     // As many as there will be are too many of pods, and not of ConfigMaps.
-    let hot = super::RECENT * (pods + maps) / pods / 2;
+    let hot = RECENT * (pods + maps) / pods / 2;
     for (kind, cools) in [("Pod", true), ("ConfigMap", false)] {
         let store = MemoryStore::builder().hot(hot).build();
         let mut created = Vec::new();
-        for number in 0..=super::RECENT {
+        for number in 0..=RECENT {
             let name = format!("m{number}");
             let draft = if kind == "Pod" {
                 let metadata =

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 use futures::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::dispatch::{Channel, Waiting};
+use super::dispatch::{Channel, Position, Waiting};
 use super::{Index, Inner, lock};
 use crate::api::{Object, Revision};
 use crate::aside::Aside;
@@ -26,9 +26,9 @@ pub(super) struct Watcher {
     scope: Scope,
     channel: Arc<Channel>,
     /// Every change up to here has been pulled.
-    position: Revision,
-    /// The place in the channel of the next change, once one has been read there.
-    next: Option<u64>,
+    seen: Revision,
+    /// The place in the channel: what is before it is done with.
+    position: Position,
     /// Pulled from the history, not yet yielded.
     backlog: VecDeque<Arc<Change>>,
     waiting: Option<Waiting>,
@@ -45,14 +45,14 @@ impl Watcher {
         // has everything before.
         let mut channels = lock::lock(&store.writer);
         lock::read(&store.history).scan(after, 0, |_| false)?;
-        let channel = channels.join(&scope, store.snapshot().revision());
+        let (channel, position) = channels.join(&scope, after, store.snapshot().revision());
         drop(channels);
         Ok(Self {
             store,
             scope,
             channel,
-            position: after,
-            next: None,
+            seen: after,
+            position,
             backlog: VecDeque::new(),
             waiting: None,
             due: None,
@@ -68,28 +68,25 @@ impl Watcher {
                 return Ok(Some(change));
             }
             let mut ring = self.channel.ring();
-            if self.position >= ring.since {
-                let known = self.next.and_then(|next| usize::try_from(next.checked_sub(ring.dropped)?).ok());
-                let next =
-                    known.unwrap_or_else(|| ring.changes.partition_point(|(revision, _)| *revision <= self.position));
-                let Some((revision, change)) = ring.changes.get(next) else {
+            // Whoever asks for the next change has done with those before.
+            ring.pass(&mut self.position, self.seen);
+            if self.seen >= ring.since {
+                let Some((revision, change)) = ring.at(self.position) else {
                     let other = ring.wait(&mut self.waiting, waker);
                     drop(ring);
                     drop(other);
                     return Ok(None);
                 };
-                if let Some(change) = change.upgrade() {
-                    self.position = *revision;
-                    self.next = Some(ring.dropped + next as u64 + 1);
-                    return Ok(Some(change));
+                if change.is_some() {
+                    self.seen = revision;
+                    return Ok(change);
                 }
                 // There was nothing before it: the history need not go back any further.
-                self.position = Revision::from(revision.get() - 1);
+                self.seen = Revision::from(revision.get() - 1);
             }
             drop(ring);
-            self.next = None;
             let within = |change: &Change| contains(&self.scope, change, &self.store.indexes);
-            (self.backlog, self.position) = lock::read(&self.store.history).scan(self.position, STEP, within)?;
+            (self.backlog, self.seen) = lock::read(&self.store.history).scan(self.seen, STEP, within)?;
         }
     }
 
@@ -125,7 +122,7 @@ impl Stream for Watcher {
             }
             Ok(None) => loop {
                 ready!(self.poll_idle(context));
-                if dispatched >= self.position {
+                if dispatched >= self.seen {
                     return Poll::Ready(Some(Ok(StoreEvent::Progress(dispatched))));
                 }
             },
@@ -139,13 +136,13 @@ impl Stream for Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let _waker = lock::lock(&self.store.writer).leave(&self.scope, &self.channel, self.waiting);
+        let _waker = lock::lock(&self.store.writer).leave(&self.scope, &self.channel, self.position, self.waiting);
     }
 }
 
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher").field("scope", &self.scope).field("position", &self.position).finish_non_exhaustive()
+        f.debug_struct("Watcher").field("scope", &self.scope).field("seen", &self.seen).finish_non_exhaustive()
     }
 }
 
