@@ -11,7 +11,7 @@ use crate::store::{Change, StoreError};
 pub(super) const RECENT: usize = 200;
 
 /// … and how many where a watcher has yet to see it, which would have to make the typed form anew.
-pub(super) const PATIENCE: usize = 5_000;
+pub(super) const PATIENCE: usize = 1_000;
 
 /// How many are cooled with a write, at most: more than come, so that they become fewer when watchers have caught up.
 const AT_ONCE: usize = 2;

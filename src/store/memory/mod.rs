@@ -91,7 +91,7 @@ impl MemoryStoreBuilder {
     /// How many objects of a resource all keep their typed form (5 000), which takes four times the memory of their JSON:
     /// of pods, and of what has a type as large; of smaller ones more, so that they take as much together (of events three
     /// times as many). With more of them, one that nobody else holds, and whose JSON has been asked for, gives up the typed form two
-    /// hundred writes later, or when all who watch for it have seen it (five thousand writes later at most); with four times
+    /// hundred writes later, or when all who watch for it have seen it (a thousand writes later at most); with four times
     /// more, the JSON of what is stored is made for that. Reading a typed form that was given up costs decoding the JSON.
     pub fn hot(mut self, objects: usize) -> Self {
         self.hot = objects;
