@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodAffinityTerm, PodSpec, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::Resources;
+use super::resources::is_being_resized;
 use crate::api::kinds::core::pod::is_terminal;
 use crate::api::rules::label::selector_matches;
 use crate::client::ObjectRef;
@@ -179,13 +180,14 @@ impl PodInfo {
     }
 
     /// As [`PodInfo::new`], for `pod` that may be another version of this one: what is known is not worked out again
-    /// where the generation tells that the spec is the same, and the labels are. (A binding changes neither: nothing
-    /// here depends on the node.)
+    /// where the generation tells that the spec is the same, the labels are, and neither is being resized. (A binding
+    /// changes nothing of that: nothing here depends on the node.)
     #[must_use]
     pub fn with_version(&self, pod: Arc<Pod>) -> Self {
         let (old, new) = (&self.pod.metadata, &pod.metadata);
         let same = new.generation.is_some_and(|generation| generation > 0)
-            && (&old.uid, old.generation, &old.labels) == (&new.uid, new.generation, &new.labels);
+            && (&old.uid, old.generation, &old.labels) == (&new.uid, new.generation, &new.labels)
+            && ![&self.pod, &pod].into_iter().any(|version| is_being_resized(version));
         if same { Self { pod, facts: Arc::clone(&self.facts) } } else { Self::new(pod) }
     }
 

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use crate::api::Quantity;
+
+/// A list of resources, as an object has it.
+type Amounts = BTreeMap<String, Text>;
 
 /// What a container without a CPU request is taken to use when nodes are compared, in thousandths.
 pub const DEFAULT_MILLI_CPU: i64 = 100;
@@ -29,7 +32,7 @@ pub struct Resources {
 
 impl Resources {
     /// The amounts of a resource list. What is no quantity counts as nothing.
-    pub fn of(list: Option<&BTreeMap<String, Text>>) -> Self {
+    pub fn of(list: Option<&Amounts>) -> Self {
         let mut resources = Self::default();
         for (name, text) in list.into_iter().flatten() {
             let quantity = Quantity::try_from(text).unwrap_or_default();
@@ -93,20 +96,22 @@ impl Resources {
     }
 
     /// What `pod` asks for: the sum over its containers and sidecars, or (where that is more) what its init
-    /// containers need at their turn; its own requests before that of its containers; and its overhead.
+    /// containers need at their turn; its own requests before that of its containers; and its overhead. While it is being
+    /// resized, the most of what it asks for, what its node has granted it and what its containers have; what it asks
+    /// for does not count once its node has said that it will never have it.
     pub fn requested_by(pod: &Pod) -> Self {
-        Self::requests(pod, container_requests)
+        Self::requests(pod, Self::of)
     }
 
     /// As [`Resources::requested_by`], with defaults for containers that ask for no CPU or no memory: what nodes
     /// are compared by, so that pods which ask for nothing spread too.
     pub fn estimated_for(pod: &Pod) -> Self {
-        Self::requests(pod, |container| {
-            let mut requests = container_requests(container);
-            if !asks(container, "cpu") {
+        Self::requests(pod, |list| {
+            let mut requests = Self::of(list);
+            if !has(list, "cpu") {
                 requests.milli_cpu = DEFAULT_MILLI_CPU;
             }
-            if !asks(container, "memory") {
+            if !has(list, "memory") {
                 requests.memory = DEFAULT_MEMORY;
             }
             requests
@@ -117,9 +122,8 @@ impl Resources {
     /// does not ask for both.
     pub(super) fn requested_and_estimated(pod: &Pod) -> (Self, Self) {
         let requested = Self::requested_by(pod);
-        let mut containers =
-            pod.spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-        let estimated = if containers.all(|container| asks(container, "cpu") && asks(container, "memory")) {
+        let asks_for_both = |container| ["cpu", "memory"].iter().all(|name| has(asked(container), name));
+        let estimated = if containers(pod).all(asks_for_both) && !is_being_resized(pod) {
             requested.clone()
         } else {
             Self::estimated_for(pod)
@@ -127,8 +131,30 @@ impl Resources {
         (requested, estimated)
     }
 
-    fn requests<'a>(pod: &'a Pod, of: impl Fn(&'a Container) -> Self) -> Self {
+    fn requests<'a>(pod: &'a Pod, of: impl Fn(Option<&'a Amounts>) -> Self) -> Self {
         let Some(spec) = &pod.spec else { return Self::default() };
+        let mut total = Self::default();
+        let resized = is_being_resized(pod);
+        if !(resized && is_refused(pod)) {
+            total = Self::of_containers(spec, |container| of(asked(container)));
+        }
+        if resized {
+            let otherwise = |container| asked(container).filter(|_| !is_refused(pod));
+            let granted = |container: &'a Container| status_of(pod, container).and_then(granted);
+            let had = |container: &'a Container| status_of(pod, container).and_then(had);
+            total.raise_to(&Self::of_containers(spec, |one| of(granted(one).or_else(|| otherwise(one)))));
+            total.raise_to(&Self::of_containers(spec, |one| of(had(one).or(granted(one)).or_else(|| otherwise(one)))));
+        }
+        let own = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+        for (name, amount) in own.into_iter().flatten().map(|(name, _)| (name, Self::of(own).get(name))) {
+            *total.slot(name) = amount;
+        }
+        total.add(&Self::of(spec.overhead.as_ref()));
+        total
+    }
+
+    /// What the containers need together, if each needs what `of` says.
+    fn of_containers<'a>(spec: &'a PodSpec, of: impl Fn(&'a Container) -> Self) -> Self {
         let mut total = Self::default();
         for container in &spec.containers {
             total.add(&of(container));
@@ -147,19 +173,96 @@ impl Resources {
             starting.raise_to(&needed);
         }
         total.raise_to(&starting);
-        let own = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        for (name, amount) in own.into_iter().flatten().map(|(name, _)| (name, Self::of(own).get(name))) {
-            *total.slot(name) = amount;
-        }
-        total.add(&Self::of(spec.overhead.as_ref()));
         total
     }
 }
 
-fn asks(container: &Container, name: &str) -> bool {
-    container.resources.iter().flat_map(|resources| &resources.requests).any(|list| list.contains_key(name))
+/// Whether a container has been granted something else than it asks for, or has something else.
+pub(super) fn is_being_resized(pod: &Pod) -> bool {
+    let differs = |status: &ContainerStatus| {
+        let container = containers(pod).find(|container| container.name == status.name);
+        let mut told = [granted(status), had(status)].into_iter().flatten().filter(|amounts| !amounts.is_empty());
+        container.is_some_and(|container| told.any(|amounts| asked(container) != Some(amounts)))
+    };
+    statuses(pod).any(differs)
 }
 
-fn container_requests(container: &Container) -> Resources {
-    Resources::of(container.resources.as_ref().and_then(|resources| resources.requests.as_ref()))
+/// Whether its node has said that it will never have what it asks for.
+fn is_refused(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut pending = conditions.filter(|condition| condition.type_ == "PodResizePending");
+    pending.next().is_some_and(|condition| condition.reason.as_deref() == Some("Infeasible"))
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    pod.spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()))
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let lists = pod.status.iter().flat_map(|status| [&status.container_statuses, &status.init_container_statuses]);
+    lists.flatten().flatten()
+}
+
+fn status_of<'a>(pod: &'a Pod, container: &Container) -> Option<&'a ContainerStatus> {
+    statuses(pod).find(|status| status.name == container.name)
+}
+
+fn asked(container: &Container) -> Option<&Amounts> {
+    container.resources.as_ref()?.requests.as_ref()
+}
+
+fn granted(status: &ContainerStatus) -> Option<&Amounts> {
+    status.allocated_resources.as_ref()
+}
+
+fn had(status: &ContainerStatus) -> Option<&Amounts> {
+    status.resources.as_ref()?.requests.as_ref()
+}
+
+fn has(list: Option<&Amounts>, name: &str) -> bool {
+    list.is_some_and(|list| list.contains_key(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_a_pod_is_resized_the_most_of_it_counts() {
+        // What the container asks for, is granted and has, why the resize is pending; what counts, and as an estimate.
+        let cases = [
+            ("cpu: 2", "", "", "", 2000, 2000),
+            ("cpu: 2", "cpu: 2", "cpu: 2", "", 2000, 2000),
+            ("cpu: 1", "cpu: 2", "cpu: 2", "", 2000, 2000),
+            ("cpu: 1", "cpu: 1", "cpu: 2", "", 2000, 2000),
+            ("cpu: 1", "cpu: 2", "", "", 2000, 2000),
+            ("cpu: 3", "cpu: 1", "cpu: 2", "Deferred", 3000, 3000),
+            ("cpu: 3", "cpu: 1", "cpu: 2", "Infeasible", 2000, 2000),
+            ("memory: 2", "memory: 1", "memory: 1", "", 0, DEFAULT_MILLI_CPU),
+            ("cpu: 1", "memory: 1", "", "Infeasible", 0, DEFAULT_MILLI_CPU),
+        ];
+        for (asked, granted, had, pending, counts, estimated) in cases {
+            let list = |name: &str, amounts: &str| match amounts {
+                "" => String::new(),
+                amounts => format!("{name}: {{{amounts}}}, "),
+            };
+            let (asked_for, has) = (list("requests", asked), list("requests", had));
+            let granted_it = list("allocatedResources", granted);
+            let pod: Pod = serde_yaml::from_str(&format!(
+                "
+spec: {{containers: [{{name: a, resources: {{{asked_for}}}}}]}}
+status:
+  conditions: [{{type: PodResizePending, status: 'True', reason: '{pending}'}}]
+  containerStatuses: [{{name: a, {granted_it}resources: {{{has}}}, image: '', imageID: '', ready: true, restartCount: 0}}]
+"
+            ))
+            .unwrap();
+            let (requested, estimate) = Resources::requested_and_estimated(&pod);
+            assert_eq!(
+                (requested.milli_cpu, estimate.milli_cpu),
+                (counts, estimated),
+                "{asked}, {granted}, {had}, {pending}"
+            );
+        }
+    }
 }

@@ -1,16 +1,19 @@
 //! The scheduler at work, over an API server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Node, Pod, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::snapshot::{PodInfo, Snapshot};
 use super::super::testkit::{TestNode, TestPod};
 use super::super::{Config, Placement, Scheduler, explain, run};
-use crate::api::{ListOptions, Patch};
+use crate::api::{ListOptions, Patch, WriteOptions};
 use crate::client::{Client, Informers};
 use crate::clock::Clock;
 use crate::random::Random;
@@ -143,6 +146,40 @@ async fn room_that_a_pod_leaves_goes_to_the_next() {
     assert_eq!(cluster.node_of("second").await, None);
     let at_once = crate::api::DeleteOptions { grace_period: Some(0), ..Default::default() };
     cluster.client.api::<Pod>("default").delete_with("first", &at_once).await.unwrap();
+    cluster.settle().await;
+    assert_eq!(cluster.node_of("second").await.as_deref(), Some("a"));
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_shrinks_keeps_its_room_until_its_node_has_made_it_smaller() {
+    let cluster = Running::start(Config::default()).await;
+    cluster.node(TestNode::new("a").has("cpu", "2")).await;
+    cluster.pod(TestPod::new("first").asks("cpu", "2")).await;
+    cluster.settle().await;
+    let pods = cluster.client.api::<Pod>("default");
+    let report = async |cpu: &str| {
+        let requests: BTreeMap<_, _> = [("cpu".to_owned(), Quantity(cpu.to_owned()))].into();
+        let change = |pod: &mut Pod| {
+            let resources = ResourceRequirements { requests: Some(requests.clone()), ..Default::default() };
+            pod.status.get_or_insert_default().container_statuses = Some(vec![ContainerStatus {
+                name: pod.spec.as_ref().unwrap().containers[0].name.clone(),
+                allocated_resources: Some(requests.clone()),
+                resources: Some(resources),
+                ..ContainerStatus::default()
+            }]);
+        };
+        pods.modify_status("first", change).await.unwrap();
+    };
+    report("2").await;
+    let name = cluster.get("first").await.spec.as_ref().unwrap().containers[0].name.clone();
+    let smaller = json!({"spec": {"containers": [{"name": name, "resources": {"requests": {"cpu": "1"}}}]}});
+    let options = WriteOptions::default();
+    pods.dynamic().patch("first", "resize", Patch::Strategic(smaller), &options).await.unwrap();
+    cluster.pod(TestPod::new("second").asks("cpu", "1")).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(cluster.node_of("second").await, None);
+    report("1").await;
     cluster.settle().await;
     assert_eq!(cluster.node_of("second").await.as_deref(), Some("a"));
     cluster.stop().await;
