@@ -119,23 +119,24 @@ impl PodNetwork {
 /// Removes a network whose containers are gone. The engine lists a container no more before it has taken it from its
 /// network, which is waited for; what it has forgotten to take is taken by force.
 pub(super) async fn remove(engine: &Engine, id: &str) -> Result<()> {
-    let mut attached = Vec::new();
-    for _ in 0..RETRY.0 {
-        match engine.docker().remove_network(id).await {
+    let mut tries = 0..RETRY.0;
+    loop {
+        let refusal = match engine.docker().remove_network(id).await {
             Err(Error::DockerResponseServerError { status_code: 403, message })
-                if message.contains("active endpoints") => {}
+                if message.contains("active endpoints") =>
+            {
+                message
+            }
             other => return unless_done(other, "remove a network"),
+        };
+        let attached = release(engine, id).await?;
+        if tries.next().is_none() {
+            let attached = if attached.is_empty() { "nobody that it knows".to_owned() } else { attached.join(", ") };
+            let message = format!("{refusal} (attached: {attached})");
+            return Err(RuntimeError::Engine { operation: "remove a network".to_owned(), message });
         }
-        attached = release(engine, id).await?;
         engine.clock().sleep(RETRY.1).await;
     }
-    unless_done(engine.docker().remove_network(id).await, "remove a network").map_err(|error| match error {
-        RuntimeError::Engine { operation, message } => {
-            let attached = if attached.is_empty() { "nobody that it knows".to_owned() } else { attached.join(", ") };
-            RuntimeError::Engine { operation, message: format!("{message} (attached: {attached})") }
-        }
-        other => other,
-    })
 }
 
 /// Takes the containers from a network that the engine has no more. Says who was attached to it.
@@ -145,11 +146,8 @@ async fn release(engine: &Engine, id: &str) -> Result<Vec<String>> {
     let mut attached = Vec::new();
     for (container, endpoint) in found.containers.into_iter().flatten() {
         // By the container, where the engine still knows which it was.
-        let known = match docker.inspect_container(&container, None).await {
-            _ if container.starts_with("ep-") => false,
-            Err(error) => !is_missing(&error),
-            Ok(_) => true,
-        };
+        let known = !container.starts_with("ep-")
+            && !matches!(docker.inspect_container(&container, None).await, Err(error) if is_missing(&error));
         let name = endpoint.name.unwrap_or_default();
         attached.push(format!("{name} ({container}, {})", if known { "a container" } else { "of no container" }));
         if !known {

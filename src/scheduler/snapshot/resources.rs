@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use crate::api::Quantity;
-
-/// A list of resources, as an object has it.
-type Amounts = BTreeMap<String, Text>;
+use crate::api::rules::resources::Amounts;
 
 /// What a container without a CPU request is taken to use when nodes are compared, in thousandths.
 pub const DEFAULT_MILLI_CPU: i64 = 100;
@@ -135,11 +132,12 @@ impl Resources {
         let Some(spec) = &pod.spec else { return Self::default() };
         let mut total = Self::default();
         let resized = is_being_resized(pod);
-        if !(resized && is_refused(pod)) {
+        let refused = resized && is_refused(pod);
+        if !refused {
             total = Self::of_containers(spec, |container| of(asked(container)));
         }
         if resized {
-            let otherwise = |container| asked(container).filter(|_| !is_refused(pod));
+            let otherwise = |container| asked(container).filter(|_| !refused);
             let granted = |container: &'a Container| status_of(pod, container).and_then(granted);
             let had = |container: &'a Container| status_of(pod, container).and_then(had);
             total.raise_to(&Self::of_containers(spec, |one| of(granted(one).or_else(|| otherwise(one)))));
